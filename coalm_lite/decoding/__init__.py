@@ -1,0 +1,1 @@
+"""Decoding: choosing tokens by their logits and a grammar, independent of the engine."""

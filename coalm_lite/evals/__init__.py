@@ -1,0 +1,1 @@
+"""Measurement: how well a model does what CoALM is published for."""

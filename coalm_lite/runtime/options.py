@@ -1,0 +1,110 @@
+"""How a model is loaded on this machine: context, threads, GPU layers, batch. Pure choices, no engine.
+
+`Machine` is what was found, `choose_options` decides from it; explicit wishes win and are checked. Memory is not
+looked at here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from coalm_lite.errors import UsageError
+
+DEFAULT_CONTEXT_TOKENS = 4096
+DEFAULT_BATCH_TOKENS = 512
+ALL_LAYERS = -1
+# On the CPU, flash attention is as fast, saves memory on long contexts, and makes logits depend on how the tokens were
+# cut into batches (0.002 of 2 measured, nothing without it): reuse of the KV cache would change an answer.
+EXACT_CONTEXT_TOKENS = 8192
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this process may use: logical CPUs, physical cores among them, and whether the build offloads to a GPU."""
+
+    allowed_cpus: int
+    physical_cores: int
+    gpu_offload: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Every choice of a load, explicit. `gpu_layers=-1` is all; `flash_attention=None` leaves it to the engine."""
+
+    context_tokens: int
+    threads: int
+    batch_threads: int
+    gpu_layers: int
+    batch_tokens: int
+    flash_attention: bool | None
+
+
+def this_machine(gpu_offload: bool) -> Machine:
+    """The machine as this process sees it: CPU affinity and a container's CPU quota count."""
+    import psutil
+
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    quota = quota_cpus(_CPU_QUOTA.read_text() if _CPU_QUOTA.is_file() else "")
+    allowed = min(allowed, quota) if quota is not None else allowed
+    return Machine(allowed, min(psutil.cpu_count(logical=False) or allowed, allowed), gpu_offload)
+
+
+def quota_cpus(cpu_max: str) -> int | None:
+    """The whole CPUs that a cgroup's `cpu.max` ("200000 100000", "max 100000") grants, at least 1; None: no limit."""
+    words = cpu_max.split()
+    if len(words) != 2 or not all(word.isdecimal() and int(word) for word in words):
+        return None
+    return max(1, int(words[0]) // int(words[1]))
+
+
+def choose_options(
+    machine: Machine,
+    trained_context_tokens: int,
+    *,
+    context_tokens: int | None = None,
+    threads: int | None = None,
+    gpu_layers: int | None = None,
+    batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    flash_attention: bool | None = None,
+) -> EngineOptions:
+    """The options for `machine`; UsageError for a wish that cannot be met.
+
+    Context: the trained one, at most 4096 tokens (CoALM was trained at 4096). Threads: one per physical core, since a
+    second one per core slows llama.cpp down. GPU layers: all where the build can offload, else none. Flash attention:
+    off on the CPU up to 8192 tokens, else as the engine likes.
+    """
+    context = _context(trained_context_tokens, context_tokens)
+    wanted = machine.physical_cores if threads is None else _between("threads", threads, 1, machine.allowed_cpus)
+    if gpu_layers is None:
+        gpu_layers = ALL_LAYERS if machine.gpu_offload else 0
+    elif gpu_layers and not machine.gpu_offload:
+        raise UsageError(
+            f"gpu_layers is {gpu_layers}, and this llama.cpp build cannot use a GPU",
+            "Leave it out, or install llama-cpp-python built for Metal or CUDA.",
+        )
+    if flash_attention is None and not machine.gpu_offload and context <= EXACT_CONTEXT_TOKENS:
+        flash_attention = False
+    return EngineOptions(
+        context_tokens=context,
+        threads=wanted,
+        batch_threads=wanted,
+        gpu_layers=max(gpu_layers, ALL_LAYERS),
+        batch_tokens=min(_between("batch_tokens", batch_tokens, 1, 1 << 16), context),
+        flash_attention=flash_attention,
+    )
+
+
+def _context(trained: int, wanted: int | None) -> int:
+    if wanted is None:
+        return min(trained, DEFAULT_CONTEXT_TOKENS)
+    return _between("context", wanted, 1, trained)
+
+
+def _between(name: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise UsageError(f"{name} is {value}, outside {low} to {high}", f"Give a {name} of at most {high}.")
+    return value

@@ -1,0 +1,169 @@
+"""A conversation: the bounded loop of steps in which a model calls tools, reads what came of it and answers.
+
+A turn is the user's text, then up to `max_steps` assistant steps; each step is one prompt and one constrained
+generation, and each call of a step that passes validation and approval runs and is observed. Works with any dialect,
+since only the dialect knows how a step is written. Trimming a long conversation is not covered: a full context is an
+error, and the conversation stays as it was before the step that did not fit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+
+from coalm_lite import dialects
+from coalm_lite.decoding.generate import Generated, generate
+from coalm_lite.errors import OutputError, ToolError
+from coalm_lite.runtime.base import Cancel, Engine
+from coalm_lite.tools import Toolbox
+from coalm_lite.types import (
+    CallStarted,
+    Event,
+    Message,
+    Observation,
+    Sampling,
+    TextDelta,
+    Timings,
+    ToolCall,
+    TurnDone,
+)
+
+DENIED = '{"error": "the user did not allow this call"}'
+INSTRUCTIONS_KEY = "coalm.instructions"  # model metadata: "short" where it was trained on brief instructions
+
+
+class Session:
+    """One conversation with one engine. Not thread-safe; `Cancel` alone may be used from other threads."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tools: Toolbox,
+        *,
+        dialect: str = "cra",
+        system: str = "",
+        sampling: Sampling | None = None,
+        max_steps: int = 8,
+        approve: Callable[[ToolCall], bool] | None = None,
+    ) -> None:
+        """Compiles the tools' grammar, so that a schema which cannot be held is refused here (SchemaError).
+
+        `approve` is asked before each call runs; None allows all.
+        """
+        self.engine = engine
+        self.tools = tools
+        self.dialect = dialects.get(dialect)
+        self.system = system
+        self.sampling = sampling or Sampling()
+        self.max_steps = max_steps
+        self.approve = approve
+        self.messages: list[Message] = []
+        self._short = engine.info.metadata.get(INSTRUCTIONS_KEY) == "short"
+        self._gbnf = self.dialect.grammar(tools.specs)
+
+    def send(self, text: str, cancel: Cancel | None = None) -> Iterator[Event]:
+        """Yields the turn's events; the last is a TurnDone.
+
+        Raises ContextFullError, OutputError or DecodingError; then the conversation keeps the steps that were finished
+        before, and nothing of this turn when none was. Closing the iterator early keeps the finished steps too.
+        """
+        start = len(self.messages)
+        self.messages.append(Message("user", text))
+        try:
+            yield from self._turn(cancel or Cancel())
+        finally:
+            if len(self.messages) == start + 1:
+                del self.messages[start]
+
+    def reset(self) -> None:
+        """Forgets the conversation; system text and tools stay."""
+        self.messages.clear()
+
+    def _turn(self, cancel: Cancel) -> Iterator[Event]:
+        timings = Timings()
+        for _ in range(self.max_steps):
+            generated = yield from self._generate(cancel)
+            timings = _added(timings, generated.timings)
+            if generated.reason == "cancelled":
+                yield self._stopped(generated, timings)
+                return
+            reply = self._read(generated)
+            if not reply.calls:
+                self.messages.append(reply)
+                yield TurnDone(reply.text, generated.reason, timings)
+                return
+            yield from self._act(reply)
+        yield TurnDone("", "steps", timings)
+
+    def _generate(self, cancel: Cancel) -> Generator[Event, None, Generated]:
+        """Yields the visible text as it comes; returns the whole step as it was written."""
+        prompt = self.dialect.render([*self._system(), *self.messages], self.tools.specs, self._short)
+        written = shown = ""
+        for part in generate(self.engine, self.engine.tokenize(prompt), self.sampling, self._gbnf, cancel):
+            if isinstance(part, Generated):
+                return part
+            written += part.text
+            visible = self.dialect.visible_text(written)
+            if len(visible) > len(shown):
+                yield TextDelta(visible[len(shown) :])
+                shown = visible
+        raise AssertionError("generate ends with Generated")
+
+    def _system(self) -> list[Message]:
+        return [Message("system", self.system)] if self.system else []
+
+    def _read(self, generated: Generated) -> Message:
+        """The step that was written; one cut off at the token limit says so in its error."""
+        try:
+            return self.dialect.parse(generated.text)
+        except OutputError as error:
+            if generated.reason == "length":
+                error.hint = f"The answer was cut at {self.sampling.max_tokens} tokens; raise --max-tokens."
+            raise
+
+    def _stopped(self, generated: Generated, timings: Timings) -> TurnDone:
+        """A cancelled turn keeps the words that the user has seen."""
+        text = self.dialect.visible_text(generated.text)
+        self.messages.append(Message("assistant", text))
+        return TurnDone(text, "cancelled", timings)
+
+    def _act(self, reply: Message) -> Iterator[Event]:
+        """Runs a step's calls; the step enters the conversation together with all its observations."""
+        observations: list[Observation] = []
+        calls: list[ToolCall] = []
+        for call in reply.calls:
+            observation = yield from self._observe(call)
+            calls.append(observation.call)
+            observations.append(observation)
+        self.messages.append(replace(reply, calls=tuple(calls)))
+        self.messages += [Message("tool", observation.text) for observation in observations]
+
+    def _observe(self, call: ToolCall) -> Generator[Event, None, Observation]:
+        """Validates, asks, runs; an invalid call is observed as an error and never started."""
+        try:
+            valid = self.tools.validate(call)
+        except ToolError as error:
+            observation = Observation(call, json.dumps({"error": error.message}, ensure_ascii=False), ok=False)
+        else:
+            if self.approve is None or self.approve(valid):
+                yield CallStarted(valid)
+                observation = self.tools.run(valid)
+            else:
+                observation = Observation(valid, DENIED, ok=False)
+        yield observation
+        return observation
+
+
+def _added(total: Timings, step: Timings) -> Timings:
+    """The turn's cost with one more step: the first step's time to first token, the last one's prompt, sums else."""
+    return Timings(
+        prompt_tokens=step.prompt_tokens,
+        reused_tokens=total.reused_tokens + step.reused_tokens,
+        generated_tokens=total.generated_tokens + step.generated_tokens,
+        ttft_s=total.ttft_s if total.steps else step.ttft_s,
+        prefill_s=total.prefill_s + step.prefill_s,
+        decode_s=total.decode_s + step.decode_s,
+        total_s=total.total_s + step.total_s,
+        steps=total.steps + 1,
+    )

@@ -1,0 +1,1 @@
+"""Converters of checkpoints: installed as coalm_lite.converters."""

@@ -1,0 +1,150 @@
+"""Invented venues, towns and times for the synthetic conversations.
+
+Most are made up anew for each conversation, so that names must be copied and cannot be learnt; some are the demo
+town's own.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from functools import cache
+from importlib import resources
+
+from coalm_lite.types import JsonObject, JsonValue
+from nano.phrases import ATTRACTION_TYPES, FOODS
+
+AREAS = ("north", "south", "east", "west", "centre")
+PRICES = ("cheap", "moderate", "expensive")
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ADJECTIVES = "Old New Golden Silver Green Blue Red White Black Royal Quiet Little Grand Sunny Stone Amber Copper Crystal Lucky Happy Wild Misty Bright Velvet Iron Rusty Hidden Crooked Painted Merry Gentle Noble Salt Honey Paper Winter Summer Autumn Spring Twin Seven".split()
+_NOUNS = "Oak Elm Ash Willow Rose Lily Swan Fox Hare Lion Heron Falcon Raven Otter Badger Anchor Bridge Mill Well Gate Tower Lantern Harbour River Meadow Garden Orchard Crown Star Moon Sun Bell Wheel Barrel Kettle Spoon Table Pepper Basil Saffron Ginger Olive Lemon Plum Cherry Thistle Clover Fern Hazel Birch Maple Cedar Harvest Quill Compass Candle Feather Pearl".split()
+_START = "Al Bar Ben Bran Cal Car Den Dor El Fal Far Gar Hal Har Hob Kel Lang Lin Mal Mar Mel Nor Oak Pen Quar Ran Ros Sal Sel Stan Tal Thor Ul Ver Wal Wen Wex Yar Zel Brin Clax Drum Esk".split()
+_MIDDLE = ("", "", "", "a", "e", "i", "o", "en", "er", "in", "ing", "is", "al", "am")
+_END = "ton ham ford ley bury wick mere don field by worth combe well stead port gate mouth low marsh dale brook bridge cliff shaw".split()
+_HOTEL_WORDS = "Hotel Lodge House Inn Rooms Court Arms Manor Rest Place".split()
+_EATING_WORDS = "Kitchen Restaurant Grill House Table Bistro Garden Room Diner Palace Tavern Corner".split()
+_SURNAMES = "Arbery Bonnet Castle Dray Ember Flint Gable Hollin Ivers Jessop Kemble Larkin Mossman Nettle Orme Pascoe Quince Rudd Sorrel Tamsin Underhill Varley Wren Yates".split()
+_CARS = ("red saloon", "blue estate", "white van", "black saloon", "grey hybrid", "green hatchback", "silver estate", "yellow cab", "white hybrid")
+_REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+
+
+class World:
+    """One conversation's random town."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.real = rng.random() < 0.3
+
+    def two_towns(self) -> tuple[str, str]:
+        """Two different towns' names."""
+        if self.real:
+            first, second = self.rng.sample(_demo_towns(), 2)
+            return first, second
+        first = self.made_up_town()
+        return first, next(town for town in iter(self.made_up_town, "") if town != first)
+
+    def made_up_town(self) -> str:
+        """A town's name that no table has."""
+        return self.rng.choice(_START) + self.rng.choice(_MIDDLE) + self.rng.choice(_END)
+
+    def reference(self) -> str:
+        """A booking reference."""
+        return "".join(self.rng.choices(_REFERENCE_LETTERS, k=6))
+
+    def phone(self) -> str:
+        """A telephone number."""
+        return f"01632 960{self.rng.randrange(1000):03d}"
+
+    def time(self) -> str:
+        """A time of day on a quarter of an hour, mostly in daytime."""
+        return f"{self.rng.randint(5, 23):02d}:{self.rng.choice((0, 0, 15, 30, 30, 45)):02d}"
+
+    def car(self) -> JsonObject:
+        """A taxi."""
+        return {"car": self.rng.choice(_CARS), "phone": self.phone()}
+
+    def hotel(self, wanted: JsonObject) -> JsonObject:
+        """A hotel that has the wanted values."""
+        return self._venue("hotels", wanted) or {
+            "name": self._name(_HOTEL_WORDS), "type": self.rng.choice(("hotel", "guest house")),
+            "area": self.rng.choice(AREAS), "pricerange": self.rng.choice(PRICES), "stars": self.rng.randint(1, 5),
+            "parking": self.rng.random() < 0.6, "internet": self.rng.random() < 0.7, "phone": self.phone(),
+        } | wanted  # fmt: skip
+
+    def restaurant(self, wanted: JsonObject) -> JsonObject:
+        """A restaurant that has the wanted values."""
+        return self._venue("restaurants", wanted) or {
+            "name": self._name(_EATING_WORDS), "food": self.rng.choice(FOODS).lower(),
+            "area": self.rng.choice(AREAS), "pricerange": self.rng.choice(PRICES), "phone": self.phone(),
+        } | wanted  # fmt: skip
+
+    def attraction(self, wanted: JsonObject) -> JsonObject:
+        """An attraction that has the wanted values."""
+        kind = str(wanted.get("type") or self.rng.choice(ATTRACTION_TYPES))
+        fee = "free" if self.rng.random() < 0.4 else f"{self.rng.randint(2, 20)} pounds"
+        return self._venue("attractions", wanted) or {
+            "name": self._name((kind.capitalize(),)), "type": kind, "area": self.rng.choice(AREAS),
+            "fee": fee, "phone": self.phone(),
+        } | wanted  # fmt: skip
+
+    def train(self, wanted: JsonObject) -> JsonObject:
+        """A train after (or before) the wanted time."""
+        leave = self._shifted(wanted.get("leave_at"), 0, 50)
+        arrive = self._shifted(wanted.get("arrive_by"), -40, 0)
+        if "arrive_by" in wanted:
+            leave = self._shifted(arrive, -90, -15)
+        else:
+            arrive = self._shifted(leave, 15, 90)
+        day = wanted.get("day") or self.rng.choice(DAYS)
+        price = f"{self.rng.randint(3, 40)}.{self.rng.choice(('00', '20', '40', '50', '60', '80', '90'))} pounds"
+        return {"departure": wanted["departure"], "destination": wanted["destination"], "day": day, "leave_at": leave, "arrive_by": arrive, "price": price}  # fmt: skip
+
+    def _shifted(self, time: JsonValue, low: int, high: int) -> str:
+        hours, minutes = str(time or self.time()).split(":")
+        total = max(0, min(23 * 60 + 59, int(hours) * 60 + int(minutes) + self.rng.randint(low, high)))
+        return f"{total // 60:02d}:{total % 60:02d}"
+
+    def _name(self, words: tuple[str, ...] | list[str]) -> str:
+        word = self.rng.choice(words)
+        match self.rng.randrange(7):
+            case 0 | 1:
+                return f"{self.rng.choice(_ADJECTIVES)} {self.rng.choice(_NOUNS)} {word}"
+            case 2:
+                return f"The {self.rng.choice(_ADJECTIVES)} {self.rng.choice(_NOUNS)}"
+            case 3:
+                return f"{self.rng.choice(_NOUNS)} {word}"
+            case 4:
+                return f"{self.made_up_town()} {word}"
+            case 5:
+                return f"{self.rng.choice(_SURNAMES)}'s {word}"
+            case _:
+                return f"{self.rng.choice(_NOUNS)} and {self.rng.choice(_NOUNS)}"
+
+    def _venue(self, kind: str, wanted: JsonObject) -> JsonObject | None:
+        rows = [row for row in _demo_rows(kind) if all(row.get(k) == v for k, v in wanted.items())] if self.real else []
+        return dict(self.rng.choice(rows)) if rows else None
+
+
+@cache
+def _demo_rows(kind: str) -> tuple[JsonObject, ...]:
+    text = resources.files("coalm_lite.demo").joinpath(f"{kind}.csv").read_text(encoding="utf-8")
+    return tuple(_typed(row) for row in csv.DictReader(text.splitlines()))
+
+
+def _typed(row: dict[str, str]) -> JsonObject:
+    typed: JsonObject = {}
+    for key, value in row.items():
+        if key == "fee_pounds":
+            typed["fee"] = "free" if value == "0" else f"{value} pounds"
+        else:
+            typed[key] = {"yes": True, "no": False}.get(value, int(value) if key == "stars" else value)
+    return typed
+
+
+@cache
+def _demo_towns() -> tuple[str, ...]:
+    from coalm_lite.demo.timetable import HOME_TOWN
+
+    text = resources.files("coalm_lite.demo").joinpath("lines.csv").read_text(encoding="utf-8")
+    return (HOME_TOWN, *(row["town"] for row in csv.DictReader(text.splitlines())))

@@ -1,0 +1,125 @@
+"""llama.cpp itself on the converted file: it loads, computes what the checkpoint computes, and quantizes alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from coalm_lite.converters.gguf import Quant, convert
+from tests.converters.tiny_checkpoint import Recipe, make_tensor, tensor_shapes, write_checkpoint
+
+llama_cpp = pytest.importorskip("llama_cpp")
+F32 = 0  # enum ggml_type, for the KV cache
+FILE_TYPE_Q8_0 = 7
+TOKENS = [293, *(7 * step % 290 for step in range(47))]
+
+
+@pytest.mark.parametrize("recipe", [Recipe(dtype="F32"), Recipe(dtype="F32", tied=True)], ids=["untied", "tied"])
+def test_logits_are_those_of_the_checkpoint(tmp_path: Path, recipe: Recipe) -> None:
+    source = write_checkpoint(tmp_path / "tiny", recipe)
+    convert(source, tmp_path / "out.gguf", Quant.F32)
+    expected = reference_logits(source, TOKENS)
+    found = llama_logits(tmp_path / "out.gguf", TOKENS)
+    assert expected.std() > 0.05
+    np.testing.assert_allclose(found, expected, atol=2e-4 * float(np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("quant", [Quant.F16, Quant.BF16, Quant.Q8_0])
+def test_a_smaller_type_stays_near_the_checkpoint(tmp_path: Path, quant: Quant) -> None:
+    source = write_checkpoint(tmp_path / "tiny", Recipe(dtype="F32"))
+    convert(source, tmp_path / "out.gguf", quant)
+    expected = reference_logits(source, TOKENS)
+    error = llama_logits(tmp_path / "out.gguf", TOKENS) - expected
+    assert 0 < np.sqrt((error**2).mean()) < 0.02 * expected.std()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sixteen_bit"),
+    [
+        (Recipe(dtype="BF16"), Quant.BF16),
+        (Recipe(dtype="F16", tied=True), Quant.F16),
+        (Recipe(dtype="F32", shards=2), Quant.F16),
+        (Recipe(dtype="BF16", ffn=80), Quant.BF16),
+    ],
+    ids=["bf16", "f16 tied", "f32 in shards", "odd rows"],
+)
+def test_one_pass_to_q8_0_equals_llama_cpps_two_steps(tmp_path: Path, recipe: Recipe, sixteen_bit: Quant) -> None:
+    source = write_checkpoint(tmp_path / "tiny", recipe)
+    metadata = {"coalm.source": "made in a test", "general.license": "apache-2.0"}
+    convert(source, tmp_path / "one.gguf", Quant.Q8_0, metadata=metadata)
+    convert(source, tmp_path / "sixteen.gguf", sixteen_bit, metadata=metadata)
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype, parameters.nthread = FILE_TYPE_Q8_0, 1
+    paths = (str(tmp_path / name).encode() for name in ("sixteen.gguf", "two.gguf"))
+    assert llama_cpp.llama_model_quantize(*paths, parameters) == 0
+    assert (tmp_path / "one.gguf").read_bytes() == (tmp_path / "two.gguf").read_bytes()
+
+
+def llama_logits(path: Path, tokens: list[int]) -> NDArray[np.float32]:
+    """llama.cpp's logits (position, token), computed and kept in single precision."""
+    model = llama_cpp.Llama(
+        str(path), n_ctx=64, n_batch=64, n_threads=1, logits_all=True, type_k=F32, type_v=F32, verbose=False
+    )
+    try:
+        model.eval(tokens)
+        return np.array(model.scores[: len(tokens)], dtype=np.float32)
+    finally:
+        model.close()
+
+
+def reference_logits(source: Path, tokens: list[int]) -> NDArray[np.float32]:
+    """The checkpoint's logits by the formulas of transformers' Llama, in double precision."""
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    weights = {name: make_tensor(name, shape).astype(np.float64) for name, shape in tensor_shapes(config).items()}
+    hidden = weights["model.embed_tokens.weight"][tokens]
+    turns = rotations(len(tokens), config["head_dim"], config["rope_theta"], config["rope_scaling"])
+    for layer in range(config["num_hidden_layers"]):
+        part = {
+            name.removeprefix(f"model.layers.{layer}.").removesuffix(".weight"): value
+            for name, value in weights.items()
+        }
+        hidden = hidden + attention(normed(hidden, part["input_layernorm"]), part, turns)
+        inner = normed(hidden, part["post_attention_layernorm"])
+        gate = inner @ part["mlp.gate_proj"].T
+        hidden = hidden + (gate / (1 + np.exp(-gate)) * (inner @ part["mlp.up_proj"].T)) @ part["mlp.down_proj"].T
+    output = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
+    return (normed(hidden, weights["model.norm.weight"]) @ output.T).astype(np.float32)
+
+
+def normed(hidden: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    return hidden / np.sqrt((hidden**2).mean(axis=-1, keepdims=True) + 1e-5) * weight
+
+
+def attention(
+    hidden: NDArray[np.float64], part: dict[str, NDArray[np.float64]], turns: NDArray[np.complex128]
+) -> NDArray[np.float64]:
+    """Grouped causal attention of 4 query heads on 2 key heads of 16 values."""
+    length = len(hidden)
+    queries = rotated((hidden @ part["self_attn.q_proj"].T).reshape(length, 4, 16), turns)
+    keys = rotated((hidden @ part["self_attn.k_proj"].T).reshape(length, 2, 16), turns).repeat(2, axis=1)
+    values = (hidden @ part["self_attn.v_proj"].T).reshape(length, 2, 16).repeat(2, axis=1)
+    scores = np.einsum("qhd,khd->hqk", queries, keys) / 4
+    scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    mixed = np.einsum("hqk,khd->qhd", shares / shares.sum(axis=-1, keepdims=True), values)
+    return mixed.reshape(length, 64) @ part["self_attn.o_proj"].T
+
+
+def rotations(length: int, head_dim: int, theta: float, scaling: dict[str, float]) -> NDArray[np.complex128]:
+    """The turn of each position (row) and frequency (column) under Llama 3.1's scaling."""
+    frequencies = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+    share = scaling["original_max_position_embeddings"] * frequencies / (2 * np.pi)
+    smooth = np.clip((share - scaling["low_freq_factor"]) / (scaling["high_freq_factor"] - 1), 0, 1)
+    scaled = frequencies * ((1 - smooth) / scaling["factor"] + smooth)
+    return np.exp(1j * np.outer(np.arange(length), scaled))
+
+
+def rotated(heads: NDArray[np.float64], turns: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Each head's two halves are the real and imaginary parts that turn together."""
+    half = heads.shape[-1] // 2
+    turned = (heads[..., :half] + 1j * heads[..., half:]) * turns[:, np.newaxis]
+    return np.concatenate([turned.real, turned.imag], axis=-1)
