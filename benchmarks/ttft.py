@@ -98,7 +98,9 @@ def summary(rows: list[Row], model: Path, engine: LlamaEngine) -> dict[str, obje
     reused = [row.ttft_s for row in rows if row.kv_reuse]
     fresh = [row.ttft_s for row in rows if not row.kv_reuse]
     ratios = [with_reuse / without for with_reuse, without in zip(reused, fresh, strict=True)]
-    commit = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
     return {
         "benchmark": "ttft_second_turn",
         "unit": "s",

@@ -20,6 +20,7 @@ from coalm_lite.errors import ModelError
 from coalm_lite.types import JsonObject, JsonValue
 
 _LARGEST_INT = 2**31 - 1
+_MOST_LAYERS = 4096  # far above any model; a damaged count must not fill the memory with tensor names
 _HINT = "Only Llama checkpoints in Hugging Face layout can be converted; download the folder again if it should be one."
 
 
@@ -45,7 +46,7 @@ class JsonFile:
 
     def error(self, key: str, problem: str, hint: str = _HINT) -> ModelError:
         """The error that names this file, the key, its value and the problem."""
-        return ModelError(f"{self.path}: {key} = {self.data.get(key)!r}: {problem}", hint)
+        return ModelError(f"{self.path}: {key} = {self.data.get(key)!r:.80}: {problem}", hint)
 
     def positive_int(self, key: str, default: int | None = None) -> int:
         """The whole number under `key`, or `default` when it is absent or null."""
@@ -143,6 +144,8 @@ def read_config(path: Path) -> LlamaConfig:
         rope=_read_rope(file),
         tied=file.data.get("tie_word_embeddings") is True,
     )
+    if config.layers > _MOST_LAYERS:
+        raise file.error("num_hidden_layers", f"more than {_MOST_LAYERS} layers")
     if config.heads % config.kv_heads:
         raise file.error("num_key_value_heads", f"must divide num_attention_heads ({config.heads})")
     if config.head_dim % 2 or (file.data.get("head_dim") is None and hidden % heads):

@@ -38,6 +38,8 @@ _LOOKS_SPECIAL = re.compile(r"<\|.*\|>|<｜.*｜>|<unused.*>|<pad>|<mask>|<2mass
 # what would make tokenizers encode otherwise than llama.cpp; absent, null, false and "" are all fine
 _UNWANTED_MODEL_KEYS = ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix")
 
+_STRIPPING_FLAGS = ("lstrip", "rstrip", "single_word")
+
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
@@ -224,6 +226,9 @@ def _added_tokens(tokenizer: JsonFile) -> Iterator[tuple[str, JsonObject]]:
         text = entry.get("content")
         if not isinstance(text, str):
             raise ModelError(f"{tokenizer.path}: added_tokens: {entry!r} has no text under content", _HINT)
+        for flag in _STRIPPING_FLAGS:
+            if entry.get(flag):
+                raise ModelError(f"{tokenizer.path}: added token {text!r}: {flag} has no counterpart", _HINT)
         yield text, entry
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from nano.examples import tool
 
 DEMO_TOOLS = (
-    tool("find_hotels", ("area", "pricerange", "type", "stars", "parking", "internet", "name"), "Find hotels and guest houses."),
+    tool(
+        "find_hotels",
+        ("area", "pricerange", "type", "stars", "parking", "internet", "name"),
+        "Find hotels and guest houses.",
+    ),
     tool("book_hotel", ("name", "people", "day", "stay"), "Book a stay at a hotel."),
     tool("find_restaurants", ("area", "pricerange", "food", "name"), "Find restaurants."),
     tool("book_restaurant", ("name", "people", "day", "time"), "Book a table at a restaurant."),

@@ -61,7 +61,9 @@ def read_dialogues(path: Path) -> list[Dialogue]:
 def _dialogue(name: str, columns: list[str], rows: list[list[str]]) -> Dialogue:
     answers = [row[3] for row in rows[1:]] + [""]
     turns = (
-        Turn(*(multiwoz.normalise_utterance(t) for t in row[3:5]), _state(columns, row), multiwoz.normalise_utterance(a))
+        Turn(
+            *(multiwoz.normalise_utterance(t) for t in row[3:5]), _state(columns, row), multiwoz.normalise_utterance(a)
+        )
         for row, a in zip(rows, answers, strict=True)
     )
     return Dialogue(name, tuple(turns))
@@ -73,7 +75,7 @@ def _state(columns: list[str], row: list[str]) -> dict[str, str]:
 
 
 def _value(slot: str, value: str) -> str:
-    value = value.split("|")[0]
+    value = value.split("|", maxsplit=1)[0]
     if slot == "hotel-type":  # these rows write the type as whether it is a hotel
         value = {"true": "hotel", "false": "guest house"}.get(value, value)
     return multiwoz.normalise_value(value)
@@ -249,6 +251,8 @@ def natural_text(text: str) -> str:
 
 def _taxi(state: Mapping[str, str]) -> ToolCall | None:
     keys = (("departure",) * 2, ("destination",) * 2, ("leaveat", "leave_at"), ("arriveby", "arrive_by"))
-    values: JsonObject = {name: state[f"taxi-{slot}"] for slot, name in keys if state.get(f"taxi-{slot}", "") not in ("", "dontcare")}
+    values: JsonObject = {
+        name: state[f"taxi-{slot}"] for slot, name in keys if state.get(f"taxi-{slot}", "") not in ("", "dontcare")
+    }
     complete = {"departure", "destination"} <= values.keys() and len(values) > 2
     return ToolCall("book_taxi", values) if complete else None

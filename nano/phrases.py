@@ -3,6 +3,7 @@
 Each tuple holds ways to say one thing; `{...}` are filled by nano/town_talk.py. Plain data, no logic.
 """
 
+# fmt: off
 GREETINGS = ("Hi", "Hello", "hello there", "hey", "Good morning", "good evening!", "Hi there!", "hi, how are you?", "Good afternoon.", "hey there, can you help me?", "hello, I'm new in town", "Hi! I need some help.", "hi", "hello", "Hello!", "hey!", "are you there?", "Good day to you")
 GREETING_ANSWERS = ("Hello! I can find hotels, restaurants, attractions and trains, and book them for you.", "Hi! What can I look up for you?", "Hello! How can I help you today?")
 ABILITY_QUESTIONS = ("What can you do?", "how can you help me", "what do you know?", "who are you?", "help", "what are you able to do for me?", "What kind of things can I ask you?")
@@ -88,3 +89,13 @@ LEAVING = ("after {t}", "leaving after {t}", "departing after {t}", "any time af
 ARRIVING = ("arriving by {t}", "that arrives by {t}", "to get there by {t}", "before {t}", "arriving before {t}", "so that I'm there by {t}")
 TRAINS = ("a train", "a train", "train", "a train ticket", "the train", "trains", "a train ride")
 TAXIS = ("a taxi", "a cab", "taxi", "a taxi", "a ride")
+
+NAME_ADJECTIVES = ("Old", "New", "Golden", "Silver", "Green", "Blue", "Red", "White", "Black", "Royal", "Quiet", "Little", "Grand", "Sunny", "Stone", "Amber", "Copper", "Crystal", "Lucky", "Happy", "Wild", "Misty", "Bright", "Velvet", "Iron", "Rusty", "Hidden", "Crooked", "Painted", "Merry", "Gentle", "Noble", "Salt", "Honey", "Paper", "Winter", "Summer", "Autumn", "Spring", "Twin", "Seven")
+NAME_NOUNS = ("Oak", "Elm", "Ash", "Willow", "Rose", "Lily", "Swan", "Fox", "Hare", "Lion", "Heron", "Falcon", "Raven", "Otter", "Badger", "Anchor", "Bridge", "Mill", "Well", "Gate", "Tower", "Lantern", "Harbour", "River", "Meadow", "Garden", "Orchard", "Crown", "Star", "Moon", "Sun", "Bell", "Wheel", "Barrel", "Kettle", "Spoon", "Table", "Pepper", "Basil", "Saffron", "Ginger", "Olive", "Lemon", "Plum", "Cherry", "Thistle", "Clover", "Fern", "Hazel", "Birch", "Maple", "Cedar", "Harvest", "Quill", "Compass", "Candle", "Feather", "Pearl")
+TOWN_STARTS = ("Al", "Bar", "Ben", "Bran", "Cal", "Car", "Den", "Dor", "El", "Fal", "Far", "Gar", "Hal", "Har", "Hob", "Kel", "Lang", "Lin", "Mal", "Mar", "Mel", "Nor", "Oak", "Pen", "Quar", "Ran", "Ros", "Sal", "Sel", "Stan", "Tal", "Thor", "Ul", "Ver", "Wal", "Wen", "Wex", "Yar", "Zel", "Brin", "Clax", "Drum", "Esk")
+TOWN_MIDDLES = ("", "", "", "a", "e", "i", "o", "en", "er", "in", "ing", "is", "al", "am")
+TOWN_ENDS = ("ton", "ham", "ford", "ley", "bury", "wick", "mere", "don", "field", "by", "worth", "combe", "well", "stead", "port", "gate", "mouth", "low", "marsh", "dale", "brook", "bridge", "cliff", "shaw")
+HOTEL_WORDS = ("Hotel", "Lodge", "House", "Inn", "Rooms", "Court", "Arms", "Manor", "Rest", "Place")
+EATING_WORDS = ("Kitchen", "Restaurant", "Grill", "House", "Table", "Bistro", "Garden", "Room", "Diner", "Palace", "Tavern", "Corner")
+SURNAMES = ("Arbery", "Bonnet", "Castle", "Dray", "Ember", "Flint", "Gable", "Hollin", "Ivers", "Jessop", "Kemble", "Larkin", "Mossman", "Nettle", "Orme", "Pascoe", "Quince", "Rudd", "Sorrel", "Tamsin", "Underhill", "Varley", "Wren", "Yates")
+CARS = ("red saloon", "blue estate", "white van", "black saloon", "grey hybrid", "green hatchback", "silver estate", "yellow cab", "white hybrid")

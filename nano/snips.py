@@ -74,9 +74,7 @@ def masked_example(requests: Sequence[Request], known: dict[str, ToolSpec], rng:
         offered.remove(requests[0].intent)
     rng.shuffle(offered)
     names = {intent: _masked(intent, rng) for intent in offered}
-    tools = tuple(
-        tool(names[i], list(_properties(known[i])), f"{_spaced(i).capitalize()}.") for i in offered
-    )
+    tools = tuple(tool(names[i], list(_properties(known[i])), f"{_spaced(i).capitalize()}.") for i in offered)
     calls = tuple(ToolCall(names[r.intent], _in_order(r, known)) for r in requests if r.intent in names)
     text = " and ".join(request.text for request in requests)
     return Example("hammer", tools, (Step((Message("user", text),), Message("assistant", calls=calls)),))
@@ -97,7 +95,11 @@ def _masked(intent: str, rng: random.Random) -> str:
     """A name that says nothing in two of three cases, so that the description must be read."""
     if rng.random() < 0.33:
         return _spaced(intent).replace(" ", rng.choice("_."))
-    return rng.choice(("func", "tool", "api", "f", "call")) + "_" + "".join(rng.choices("abcdefghkmnpqrstuvwxyz0123456789", k=rng.randint(1, 4)))
+    return (
+        rng.choice(("func", "tool", "api", "f", "call"))
+        + "_"
+        + "".join(rng.choices("abcdefghkmnpqrstuvwxyz0123456789", k=rng.randint(1, 4)))
+    )
 
 
 def _spaced(intent: str) -> str:

@@ -40,7 +40,15 @@ class _Talk:
 
     def messages(self) -> list[Message]:
         self._small_talk()
-        errands: list[Callable[[], None]] = [self._stay, self._meal, self._meal, self._stay, self._sight, self._journey, self._ride]
+        errands: list[Callable[[], None]] = [
+            self._stay,
+            self._meal,
+            self._meal,
+            self._stay,
+            self._sight,
+            self._journey,
+            self._ride,
+        ]
         for errand in self.rng.sample(errands, self.rng.choices((1, 2, 3, 4), (4, 3, 3, 2))[0]):
             errand()
             if self.rng.random() < 0.1:
@@ -83,7 +91,9 @@ class _Talk:
     # Searching
 
     def _find(self, kind: str, wanted: JsonObject, empty: bool = False) -> list[JsonObject]:
-        make = {"hotel": self.world.hotel, "restaurant": self.world.restaurant, "attraction": self.world.attraction}[kind]
+        make = {"hotel": self.world.hotel, "restaurant": self.world.restaurant, "attraction": self.world.attraction}[
+            kind
+        ]
         rows = [] if empty else [make(wanted) for _ in range(self.rng.choice((1, 1, 2, 3)))]
         rows = list({str(row["name"]): row for row in rows}.values())
         count = len(rows) if len(rows) < 3 else self.rng.randint(3, 12)
@@ -186,8 +196,14 @@ class _Talk:
     def _book_by_name(self, kind: str, details: JsonObject) -> None:
         venue = (self.world.hotel if kind == "hotel" else self.world.restaurant)({})
         venue["name"] = self.words.typed(str(venue["name"]))
-        accept = self.rng.choice(("Book {name}", "I want to book {name}", "Please book {name}", "a table at {name}", "Reserve {name}") if kind == "restaurant" else ("Book {name}", "I want to stay at {name}", "Please book {name}", "a room at {name}", "Reserve {name}"))
-        self._details(kind, accept.format(name=venue["name"]), details, say.ASK_HOTEL if kind == "hotel" else say.ASK_RESTAURANT)
+        accept = self.rng.choice(
+            ("Book {name}", "I want to book {name}", "Please book {name}", "a table at {name}", "Reserve {name}")
+            if kind == "restaurant"
+            else ("Book {name}", "I want to stay at {name}", "Please book {name}", "a room at {name}", "Reserve {name}")
+        )
+        self._details(
+            kind, accept.format(name=venue["name"]), details, say.ASK_HOTEL if kind == "hotel" else say.ASK_RESTAURANT
+        )
         self._book(kind, {"name": venue["name"], **details})
 
     def _book(self, kind: str, arguments: JsonObject, extra: JsonObject | None = None) -> None:
@@ -261,7 +277,9 @@ class _Talk:
         named = [row["name"] for row in self.bookings if "name" in row]
         if named and self.rng.random() < 0.6:
             return self.words.typed(str(self.rng.choice(named)))
-        return self.words.typed(str(self.world.hotel({})["name"] if self.rng.random() < 0.5 else self.world.attraction({})["name"]))
+        return self.words.typed(
+            str(self.world.hotel({})["name"] if self.rng.random() < 0.5 else self.world.attraction({})["name"])
+        )
 
     def _list_bookings(self) -> None:
         self._user(self.rng.choice(say.BOOKINGS))

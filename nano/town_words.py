@@ -104,7 +104,12 @@ class Words:
 
     def details(self, keys: Sequence[str]) -> JsonObject:
         """Booking details for these keys."""
-        made: JsonObject = {"people": self.people(), "day": self.day(), "stay": self.rng.randint(1, 7), "time": self._table_time()}
+        made: JsonObject = {
+            "people": self.people(),
+            "day": self.day(),
+            "stay": self.rng.randint(1, 7),
+            "time": self._table_time(),
+        }
         return {key: made[key] for key in keys}
 
     def people(self) -> int:
@@ -154,7 +159,11 @@ class Words:
             words = say.ALONE if value == 1 else say.PEOPLE
             return self.rng.choice(words).format(n=self._number(value))
         if key == "stay":
-            return self.rng.choice(("for 1 night", "for one night", "1 night", "one night")) if value == 1 else self.rng.choice(say.STAY).format(n=self._number(value))
+            return (
+                self.rng.choice(("for 1 night", "for one night", "1 night", "one night"))
+                if value == 1
+                else self.rng.choice(say.STAY).format(n=self._number(value))
+            )
         if key == "day":
             options = say.DAY if kind == "hotel" else say.ON_DAY
             return self.rng.choice(options).format(day=str(value).capitalize())

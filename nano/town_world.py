@@ -12,20 +12,11 @@ from functools import cache
 from importlib import resources
 
 from coalm_lite.types import JsonObject, JsonValue
-from nano.phrases import ATTRACTION_TYPES, FOODS
+from nano import phrases as say
 
 AREAS = ("north", "south", "east", "west", "centre")
 PRICES = ("cheap", "moderate", "expensive")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_ADJECTIVES = "Old New Golden Silver Green Blue Red White Black Royal Quiet Little Grand Sunny Stone Amber Copper Crystal Lucky Happy Wild Misty Bright Velvet Iron Rusty Hidden Crooked Painted Merry Gentle Noble Salt Honey Paper Winter Summer Autumn Spring Twin Seven".split()
-_NOUNS = "Oak Elm Ash Willow Rose Lily Swan Fox Hare Lion Heron Falcon Raven Otter Badger Anchor Bridge Mill Well Gate Tower Lantern Harbour River Meadow Garden Orchard Crown Star Moon Sun Bell Wheel Barrel Kettle Spoon Table Pepper Basil Saffron Ginger Olive Lemon Plum Cherry Thistle Clover Fern Hazel Birch Maple Cedar Harvest Quill Compass Candle Feather Pearl".split()
-_START = "Al Bar Ben Bran Cal Car Den Dor El Fal Far Gar Hal Har Hob Kel Lang Lin Mal Mar Mel Nor Oak Pen Quar Ran Ros Sal Sel Stan Tal Thor Ul Ver Wal Wen Wex Yar Zel Brin Clax Drum Esk".split()
-_MIDDLE = ("", "", "", "a", "e", "i", "o", "en", "er", "in", "ing", "is", "al", "am")
-_END = "ton ham ford ley bury wick mere don field by worth combe well stead port gate mouth low marsh dale brook bridge cliff shaw".split()
-_HOTEL_WORDS = "Hotel Lodge House Inn Rooms Court Arms Manor Rest Place".split()
-_EATING_WORDS = "Kitchen Restaurant Grill House Table Bistro Garden Room Diner Palace Tavern Corner".split()
-_SURNAMES = "Arbery Bonnet Castle Dray Ember Flint Gable Hollin Ivers Jessop Kemble Larkin Mossman Nettle Orme Pascoe Quince Rudd Sorrel Tamsin Underhill Varley Wren Yates".split()
-_CARS = ("red saloon", "blue estate", "white van", "black saloon", "grey hybrid", "green hatchback", "silver estate", "yellow cab", "white hybrid")
 _REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
@@ -46,7 +37,7 @@ class World:
 
     def made_up_town(self) -> str:
         """A town's name that no table has."""
-        return self.rng.choice(_START) + self.rng.choice(_MIDDLE) + self.rng.choice(_END)
+        return self.rng.choice(say.TOWN_STARTS) + self.rng.choice(say.TOWN_MIDDLES) + self.rng.choice(say.TOWN_ENDS)
 
     def reference(self) -> str:
         """A booking reference."""
@@ -62,12 +53,12 @@ class World:
 
     def car(self) -> JsonObject:
         """A taxi."""
-        return {"car": self.rng.choice(_CARS), "phone": self.phone()}
+        return {"car": self.rng.choice(say.CARS), "phone": self.phone()}
 
     def hotel(self, wanted: JsonObject) -> JsonObject:
         """A hotel that has the wanted values."""
         return self._venue("hotels", wanted) or {
-            "name": self._name(_HOTEL_WORDS), "type": self.rng.choice(("hotel", "guest house")),
+            "name": self._name(say.HOTEL_WORDS), "type": self.rng.choice(("hotel", "guest house")),
             "area": self.rng.choice(AREAS), "pricerange": self.rng.choice(PRICES), "stars": self.rng.randint(1, 5),
             "parking": self.rng.random() < 0.6, "internet": self.rng.random() < 0.7, "phone": self.phone(),
         } | wanted  # fmt: skip
@@ -75,13 +66,13 @@ class World:
     def restaurant(self, wanted: JsonObject) -> JsonObject:
         """A restaurant that has the wanted values."""
         return self._venue("restaurants", wanted) or {
-            "name": self._name(_EATING_WORDS), "food": self.rng.choice(FOODS).lower(),
+            "name": self._name(say.EATING_WORDS), "food": self.rng.choice(say.FOODS).lower(),
             "area": self.rng.choice(AREAS), "pricerange": self.rng.choice(PRICES), "phone": self.phone(),
         } | wanted  # fmt: skip
 
     def attraction(self, wanted: JsonObject) -> JsonObject:
         """An attraction that has the wanted values."""
-        kind = str(wanted.get("type") or self.rng.choice(ATTRACTION_TYPES))
+        kind = str(wanted.get("type") or self.rng.choice(say.ATTRACTION_TYPES))
         fee = "free" if self.rng.random() < 0.4 else f"{self.rng.randint(2, 20)} pounds"
         return self._venue("attractions", wanted) or {
             "name": self._name((kind.capitalize(),)), "type": kind, "area": self.rng.choice(AREAS),
@@ -98,28 +89,29 @@ class World:
             arrive = self._shifted(leave, 15, 90)
         day = wanted.get("day") or self.rng.choice(DAYS)
         price = f"{self.rng.randint(3, 40)}.{self.rng.choice(('00', '20', '40', '50', '60', '80', '90'))} pounds"
-        return {"departure": wanted["departure"], "destination": wanted["destination"], "day": day, "leave_at": leave, "arrive_by": arrive, "price": price}  # fmt: skip
+        route: JsonObject = {"departure": wanted["departure"], "destination": wanted["destination"], "day": day}
+        return {**route, "leave_at": leave, "arrive_by": arrive, "price": price}
 
     def _shifted(self, time: JsonValue, low: int, high: int) -> str:
         hours, minutes = str(time or self.time()).split(":")
         total = max(0, min(23 * 60 + 59, int(hours) * 60 + int(minutes) + self.rng.randint(low, high)))
         return f"{total // 60:02d}:{total % 60:02d}"
 
-    def _name(self, words: tuple[str, ...] | list[str]) -> str:
+    def _name(self, words: tuple[str, ...]) -> str:
         word = self.rng.choice(words)
         match self.rng.randrange(7):
             case 0 | 1:
-                return f"{self.rng.choice(_ADJECTIVES)} {self.rng.choice(_NOUNS)} {word}"
+                return f"{self.rng.choice(say.NAME_ADJECTIVES)} {self.rng.choice(say.NAME_NOUNS)} {word}"
             case 2:
-                return f"The {self.rng.choice(_ADJECTIVES)} {self.rng.choice(_NOUNS)}"
+                return f"The {self.rng.choice(say.NAME_ADJECTIVES)} {self.rng.choice(say.NAME_NOUNS)}"
             case 3:
-                return f"{self.rng.choice(_NOUNS)} {word}"
+                return f"{self.rng.choice(say.NAME_NOUNS)} {word}"
             case 4:
                 return f"{self.made_up_town()} {word}"
             case 5:
-                return f"{self.rng.choice(_SURNAMES)}'s {word}"
+                return f"{self.rng.choice(say.SURNAMES)}'s {word}"
             case _:
-                return f"{self.rng.choice(_NOUNS)} and {self.rng.choice(_NOUNS)}"
+                return f"{self.rng.choice(say.NAME_NOUNS)} and {self.rng.choice(say.NAME_NOUNS)}"
 
     def _venue(self, kind: str, wanted: JsonObject) -> JsonObject | None:
         rows = [row for row in _demo_rows(kind) if all(row.get(k) == v for k, v in wanted.items())] if self.real else []

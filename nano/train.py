@@ -179,7 +179,9 @@ class Trainer:
 
     def step(self, batch: Batch) -> None:
         """One update of the weights."""
-        fraction = min(1.0, (1.0 - self.spent) / max(1e-9, 1.0 - self.options.decay_from)) * min(1.0, (self.steps + 1) / 30)
+        fraction = min(1.0, (1.0 - self.spent) / max(1e-9, 1.0 - self.options.decay_from)) * min(
+            1.0, (self.steps + 1) / 30
+        )
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * max(fraction, 0.0)

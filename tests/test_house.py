@@ -15,7 +15,9 @@ import coalm_lite
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
-    path for folder in ("coalm_lite", "converters", "grammars", "nano", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("coalm_lite", "converters", "grammars", "nano", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
 )
 # A module may import from its own layer (listed together) and from the layers before it.
 LAYERS = (
@@ -96,7 +98,7 @@ def known(module: str, files: dict[str, Path]) -> str:
 
 
 def top_level_imports(path: Path) -> Iterator[tuple[str, str]]:
-    """As `imported_parts`, with `from package import module` resolved, and without what functions import when called."""
+    """As `imported_parts`, with `from package import module` resolved, without what functions import."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("coalm_lite"):
@@ -134,7 +136,9 @@ def test_llama_cpp_is_imported_in_one_file() -> None:
 
 def loaded_by(*arguments: str) -> set[str]:
     """The top-level modules in a fresh interpreter after it ran these arguments."""
-    report = "import sys, atexit; atexit.register(lambda: print('\\n' + ' '.join({m.split('.')[0] for m in sys.modules})))"
+    report = (
+        "import sys, atexit; atexit.register(lambda: print('\\n' + ' '.join({m.split('.')[0] for m in sys.modules})))"
+    )
     environment = os.environ | {"PYTHONSTARTUP": ""}
     code = f"{report}\n{arguments[0]}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)

@@ -57,7 +57,7 @@ def header(role: str) -> Prompt:
 
 def instruct_prompt(instruction: str, request: str, system: str = "") -> Prompt:
     """A one-exchange Llama 3 prompt in CoALM-IT's wrapper, open for the assistant's words."""
-    opening = (Segment(BEGIN_OF_TEXT, marker=True),)
+    opening: Prompt = (Segment(BEGIN_OF_TEXT, marker=True),)
     if system:
         opening += (*header("system"), Segment(system), Segment(END_OF_TURN, marker=True))
     asked = (*header("user"), Segment(instruction + INPUT_HEADER + request), Segment(END_OF_TURN, marker=True))

@@ -64,7 +64,9 @@ def _entry(message: Message) -> list[str]:
         case "tool":
             return ["Observation: " + one_line(message.text)]
         case "assistant":
-            return render_reply(Message("assistant", one_line(message.text), message.calls, message.thought)).split("\n")
+            return render_reply(Message("assistant", one_line(message.text), message.calls, message.thought)).split(
+                "\n"
+            )
         case _:
             return []
 

@@ -56,7 +56,7 @@ def _described(tool: ToolSpec, short: bool) -> JsonObject:
 
 
 def query(messages: Sequence[Message]) -> str:
-    """The request between query markers; a longer conversation as one `User:`, `System:` or `Observation:` line each."""
+    """The request between query markers; a longer conversation as `User:`, `System:` and `Observation:` lines."""
     said = [message for message in messages if message.role != "system"]
     if len(said) == 1:
         return block("QUERY", said[0].text)

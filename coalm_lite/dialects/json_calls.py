@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Iterator
 
 from coalm_lite.errors import MalformedOutputError, OutputError, TruncatedOutputError
 from coalm_lite.types import JsonObject, JsonValue, ToolCall
+
+# An escape sequence that the end of the text cuts; an even run of backslashes before it is whole ones.
+_CUT_ESCAPE = re.compile(r"((?:^|[^\\])(?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$")
 
 
 def parse_objects(text: str) -> list[JsonObject]:
@@ -48,11 +53,43 @@ def _finite(digits: str) -> float:
 
 
 def _cut_or_wrong(text: str, error: json.JSONDecodeError) -> OutputError:
-    # pydantic's decoder accepts exactly the prefixes of valid JSON when partial input is allowed.
-    from pydantic_core import from_json
+    if any(_is_json(text_so_far + tail) for text_so_far, closing in _open_ends(text) for tail in _tails(closing)):
+        return TruncatedOutputError(f"the output ends in the middle of JSON: ...{text[-40:]!r}")
+    return MalformedOutputError(f"no JSON: {error.msg} at character {error.pos} of {text[:120]!r}")
 
+
+def _open_ends(text: str) -> Iterator[tuple[str, str]]:
+    """`text` with an open string closed, and the brackets still to close; nothing where brackets do not match."""
+    open_brackets: list[str] = []
+    string_from = -1
+    at = 0
+    while at < len(text):
+        mark = text[at]
+        if string_from >= 0:
+            if mark == "\\":
+                at += 1
+            elif mark == '"':
+                string_from = -1
+        elif mark == '"':
+            string_from = at
+        elif mark in "[{":
+            open_brackets.append("]" if mark == "[" else "}")
+        elif mark in "]}" and (not open_brackets or open_brackets.pop() != mark):
+            return
+        at += 1
+    closing = "".join(reversed(open_brackets))
+    yield (_CUT_ESCAPE.sub(r"\1", text) + '"' if string_from >= 0 else text), closing
+
+
+def _tails(closing: str) -> Iterator[str]:
+    """What may finish a value that was begun, then the brackets."""
+    for begun in ("", "0", ":0", '"":0', "rue", "ue", "e", "alse", "lse", "se", "ull", "ll", "l"):
+        yield begun + closing
+
+
+def _is_json(text: str) -> bool:
     try:
-        from_json(text, allow_partial=True)
-    except ValueError:
-        return MalformedOutputError(f"no JSON: {error.msg} at character {error.pos} of {text[:120]!r}")
-    return TruncatedOutputError(f"the output ends in the middle of JSON: ...{text[-40:]!r}")
+        json.loads(text, parse_constant=_refuse_constant)
+    except (json.JSONDecodeError, MalformedOutputError):
+        return False
+    return True

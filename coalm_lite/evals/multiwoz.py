@@ -46,7 +46,7 @@ def tools() -> tuple[ToolSpec, ...]:
 
 def normalise_utterance(text: str) -> str:
     """`text` in lower case with spaced punctuation, contractions opened and small number words as digits."""
-    text = text.lower().replace("’", "'").replace(" -s", "s")
+    text = text.lower().replace("\u2019", "'").replace(" -s", "s")
     words = [_WORDS.get(word, word) for word in _SPLIT.sub(r" \1 ", text).split()]
     return " ".join(re.sub(r"n't\b", " not", " ".join(words)).replace("'", " ").split())
 

@@ -13,7 +13,7 @@ import sys
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import cache, cached_property
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +27,9 @@ from coalm_lite.runtime.base import Cancel, Cancelled, Prefill, check_room, comm
 from coalm_lite.runtime.llama_log import LlamaLog
 from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
 from coalm_lite.runtime.one_thread import OneThread
-from coalm_lite.runtime.openers import opening_tokens
 from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS, EngineOptions, choose_options, this_machine
+from coalm_lite.runtime.token_texts import TokenTexts
+from coalm_lite.runtime.utf8 import unfinished
 from coalm_lite.types import ModelInfo, Prompt
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _TO_THE_END = -1
 _ABORTED = 2
 _SPECIAL = native.LLAMA_TOKEN_ATTR_UNKNOWN | native.LLAMA_TOKEN_ATTR_CONTROL
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+_MANY = 4096  # tokens; asking about fewer one by one is cheaper than about the whole vocabulary once
 _FLASH_ATTENTION = {
     None: native.LLAMA_FLASH_ATTN_TYPE_AUTO,
     True: native.LLAMA_FLASH_ATTN_TYPE_ENABLED,
@@ -81,6 +83,8 @@ class LlamaEngine:
             self._context = _open_context(path, model, options)
             undo.callback(native.llama_free, self._context)
             self._memory = native.llama_get_memory(self._context)
+            if not self._memory:
+                raise _cannot_write(path)
             self._vocabulary = _Vocabulary(native.llama_model_get_vocab(model))
             self._info = ModelInfo(options.context_tokens, self._vocabulary.size, texts)
             # Runs at close, at garbage collection or at exit, whichever comes first, and once.
@@ -135,7 +139,7 @@ class LlamaEngine:
     def token_bytes(self, token: int) -> bytes:
         """The bytes of `token`, b"" for a special one."""
         with self._door:
-            return self._vocabulary.piece(token)
+            return self._vocabulary.texts.piece(token)
 
     def is_end(self, token: int) -> bool:
         """Whether the vocabulary marks `token` as an end of generation."""
@@ -225,15 +229,17 @@ class LlamaEngine:
 
 
 class LlamaConstraint:
-    """A `Constraint` on llama.cpp's grammar sampler. Special tokens other than end tokens are always refused.
+    """A `Constraint` on llama.cpp's grammar sampler that refuses a little more than it does.
 
-    llama.cpp would match a special token by its name, as text that nobody gets to see.
+    Refused as well are special tokens other than end tokens, which llama.cpp matches by their names, as text that
+    nobody gets to see, and bytes that are no UTF-8, some of which it takes for characters.
     """
 
     def __init__(self, gbnf: str, vocabulary: _Vocabulary, door: OneThread) -> None:
         self._vocabulary = vocabulary
         self._door = door
         self._allowed: int | None = None  # a token known to pass here, so that `accept` need not ask again
+        self._unfinished = b""  # the bytes of the character that the text ends within
         with door:
             self._sampler = _open_grammar(vocabulary.pointer, gbnf)
             self._free = weakref.finalize(self, native.llama_sampler_free, self._sampler)
@@ -244,7 +250,7 @@ class LlamaConstraint:
             return self._allows(token)
 
     def _allows(self, token: int) -> bool:
-        if self._vocabulary.is_special(token) and not self._vocabulary.is_end(token):
+        if not self._vocabulary.texts.may_follow(self._unfinished, token):
             return False
         passes = token == self._allowed or bool(self._passing(np.array([token], dtype=np.int32))[0])
         self._allowed = token if passes else self._allowed
@@ -265,7 +271,12 @@ class LlamaConstraint:
     def mask(self, logits: Logits) -> Logits:
         """A new array with -inf for every refused token; 14 to 70 ms for a vocabulary of 128,256."""
         with self._door:
-            passing = self._passing(np.arange(self._vocabulary.size, dtype=np.int32)) & self._vocabulary.visible
+            passing = self._passing(np.arange(self._vocabulary.size, dtype=np.int32))
+            if not self._unfinished and passing.sum() > _MANY:
+                passing &= self._vocabulary.texts.first_tokens
+            else:
+                for token in np.flatnonzero(passing):
+                    passing[token] = self._vocabulary.texts.may_follow(self._unfinished, int(token))
         return np.where(passing, logits, np.float32(-np.inf))
 
     def accept(self, token: int) -> None:
@@ -274,13 +285,14 @@ class LlamaConstraint:
             if not self._allows(token):
                 raise DecodingError(f"the grammar does not allow token {token} here")
             native.llama_sampler_accept(self._sampler, token)
+            self._unfinished = unfinished(self._unfinished + self._vocabulary.texts.piece(token)) or b""
             self._allowed = None
 
     def finished(self) -> bool:
         """Whether only an end token may follow: asked of the tokens that any further text could begin with."""
         with self._door:
             end = native.llama_vocab_eos(self._vocabulary.pointer)
-            return end >= 0 and self._allows(end) and not self._passing(self._vocabulary.openers).any()
+            return end >= 0 and self._allows(end) and not self._passing(self._vocabulary.texts.openers).any()
 
     def close(self) -> None:
         """Free the grammar; a second call does nothing."""
@@ -293,7 +305,7 @@ class _Vocabulary:
     def __init__(self, pointer: int) -> None:
         self.pointer = pointer
         self.size: int = native.llama_vocab_n_tokens(pointer)
-        self._pieces: dict[int, bytes] = {}
+        self.texts = TokenTexts(self.size, self._read_piece, self.is_end)
 
     def tokenize(self, text: str, marker: bool) -> list[int]:
         """The tokens of one text; ModelError for a marker without a special token."""
@@ -312,35 +324,22 @@ class _Vocabulary:
             )
         return tokens
 
-    def piece(self, token: int) -> bytes:
-        """The bytes that `token` writes; none for a special one."""
-        if token not in self._pieces:
-            size = native.llama_token_to_piece(self.pointer, self._checked(token), None, 0, 0, False)
-            room = ctypes.create_string_buffer(max(-size, 1))
-            native.llama_token_to_piece(self.pointer, token, room, len(room), 0, False)
-            self._pieces[token] = room.raw[:-size]
-        return self._pieces[token]
+    def _read_piece(self, token: int) -> bytes:
+        size = native.llama_token_to_piece(self.pointer, self._checked(token), None, 0, 0, False)
+        room = ctypes.create_string_buffer(max(-size, 1))
+        native.llama_token_to_piece(self.pointer, token, room, len(room), 0, False)
+        return room.raw[:-size]
 
     def is_end(self, token: int) -> bool:
         return bool(native.llama_vocab_is_eog(self.pointer, self._checked(token)))
 
     def is_special(self, token: int) -> bool:
-        return bool(native.llama_vocab_get_attr(self.pointer, self._checked(token)) & _SPECIAL)
+        return bool(native.llama_vocab_get_attr(self.pointer, token) & _SPECIAL)
 
     def _checked(self, token: int) -> int:
         if not 0 <= token < self.size:
             raise DecodingError(f"token {token} is outside the vocabulary of {self.size} tokens")
         return token
-
-    @cached_property
-    def visible(self) -> NDArray[np.bool_]:
-        """Which tokens a grammar may let pass: text and end tokens. Shape [vocabulary]."""
-        return np.array([not self.is_special(token) or self.is_end(token) for token in range(self.size)])
-
-    @cached_property
-    def openers(self) -> NDArray[np.int32]:
-        """Tokens of which one passes a grammar wherever any text does."""
-        return np.array(opening_tokens(self.piece, self.size), dtype=np.int32)
 
 
 def _open_model(path: Path, options: EngineOptions) -> int:
@@ -360,7 +359,7 @@ def _open_context(path: Path, model: int, options: EngineOptions) -> int:
     """A context for `model`; ModelError for a model that does not write text, or when memory is short."""
     encodes = native.llama_model_has_encoder(model) or native.llama_model_is_diffusion(model)
     if encodes or not native.llama_model_has_decoder(model):
-        raise ModelError(f"{path} does not write text token by token", "Choose a model such as CoALM-8B in GGUF form.")
+        raise _cannot_write(path)
     parameters = native.llama_context_default_params()
     parameters.n_ctx = options.context_tokens
     parameters.n_batch = parameters.n_ubatch = options.batch_tokens
@@ -375,6 +374,10 @@ def _open_context(path: Path, model: int, options: EngineOptions) -> int:
             "It needs memory for every token: try a smaller --context.",
         )
     return context
+
+
+def _cannot_write(path: Path) -> ModelError:
+    return ModelError(f"{path} does not write text token by token", "Choose a model such as CoALM-8B in GGUF form.")
 
 
 def _open_grammar(vocabulary: int, gbnf: str) -> ctypes._Pointer[native.llama_sampler]:

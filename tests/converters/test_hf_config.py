@@ -89,6 +89,7 @@ def put(**values: object) -> Callable[[dict[str, object]], None]:
         (put(hidden_size=64.0), "hidden_size = 64.0"),
         (put(hidden_size=True), "hidden_size = True"),
         (put(num_hidden_layers=2**40), "num_hidden_layers = 1099511627776"),
+        (put(num_hidden_layers=10**6), "num_hidden_layers = 1000000: more than 4096 layers"),
         (put(vocab_size=None), "vocab_size = None"),
         (put(rms_norm_eps="1e-5"), "rms_norm_eps = '1e-5': must be a positive number"),
         (put(rms_norm_eps=float("nan")), "rms_norm_eps = nan"),

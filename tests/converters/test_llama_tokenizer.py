@@ -154,6 +154,10 @@ def processor(kind: str) -> Callable[[dict[str, Any]], None]:
         (step(1, add_prefix_space=True), "ByteLevel must neither add a space nor split"),
         (processor("RobertaProcessing"), "only ByteLevel and TemplateProcessing"),
         (lambda data: data["added_tokens"][3].update(id=5), "has id 5, the tokenizers library would give it"),
+        (
+            lambda data: data["added_tokens"][3].update(lstrip=True),
+            r"'<\|start_header_id\|>': lstrip has no counterpart",
+        ),
         (lambda data: data["added_tokens"][3].pop("content"), "has no text under content"),
     ],
 )

@@ -84,6 +84,7 @@ def test_tokens_are_drawn_as_often_as_their_probability_says(sampling: Sampling)
         assert abs(counts[token] - draws * chance) <= 4 * spread + 1
 
 
+@settings(deadline=None)
 @given(values=LOGITS)
 def test_greedy_takes_the_lowest_of_the_highest(values: list[float]) -> None:
     assert Sampler(Sampling()).choose(array(values), []) == values.index(max(values))

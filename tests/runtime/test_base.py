@@ -4,7 +4,7 @@ import ctypes
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalm_lite.errors import ContextFullError
@@ -32,6 +32,7 @@ def test_native_code_sees_an_empty_c_string_until_the_cancel_is_set() -> None:
     assert len(ctypes.string_at(cancel.address)) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
 def test_the_common_prefix_is_the_longest_one(left: list[int], right: list[int]) -> None:
     length = common_prefix_length(left, right)

@@ -11,7 +11,7 @@ import pytest
 from coalm_lite.errors import DecodingError
 from coalm_lite.runtime.llamacpp import LlamaConstraint, LlamaEngine
 from coalm_lite.types import Segment
-from tests.gguf_models import SPECIAL, vocabulary
+from tests.gguf_models import SPECIAL, byte_letters, vocabulary
 
 GRAMMARS = {
     "calls or none": 'root ::= "[" (call (", " call){0,2})? "]"\ncall ::= "{\\"name\\": \\"" ("hotel"|"train") "\\"}"',
@@ -72,6 +72,24 @@ def test_a_special_token_is_never_text_even_where_its_letters_are(engine: LlamaE
     assert constraint.mask(np.zeros(len(TOKENS), dtype=np.float32))[token] == -np.inf
     with pytest.raises(DecodingError, match="does not allow"):
         constraint.accept(token)
+
+
+@pytest.mark.parametrize("data", [b"\xf5", b"\xff", b"\xe0\x82", b"\xf0\x84", b"\xed\xa0"])
+def test_bytes_that_are_no_utf8_are_refused_though_llama_cpp_lets_them_pass(engine: LlamaEngine, data: bytes) -> None:
+    constraint = engine.constraint(GRAMMARS["any text"])
+    *before, wrong = (TOKENS.index(byte_letters()[byte]) for byte in data)
+    for token in before:
+        constraint.accept(token)
+    assert not constraint.allows(wrong)
+    assert wrong not in allowed(engine, constraint)
+
+
+def test_a_character_may_come_in_pieces(engine: LlamaEngine) -> None:
+    constraint = engine.constraint('root ::= "日" [a-z]')
+    for byte in "日".encode():
+        assert not any(map(constraint.allows, ENDS))
+        constraint.accept(TOKENS.index(byte_letters()[byte]))
+    assert constraint.allows(TOKENS.index("a"))
 
 
 def test_the_mask_keeps_the_logits_of_allowed_tokens_and_its_argument(engine: LlamaEngine) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalm_lite.dialects.base import header
@@ -23,6 +23,7 @@ def replay(engine: Engine) -> str:
     return written.decode()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=4))
 def test_replies_come_back_in_order_one_for_each_prefill(replies: list[str]) -> None:
     with ScriptedEngine(replies) as engine:
