@@ -11,14 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from coalm_lite import demo
@@ -29,6 +24,7 @@ from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.session import INSTRUCTIONS_KEY
 from coalm_lite.tools import Toolbox
 from coalm_lite.types import Message, Prompt, Sampling, Segment, ToolCall
+from rows import provenance
 
 EMBEDDED = Path(__file__).parent.parent / "coalm_lite" / "models" / "coalm-nano.Q8_0.gguf"
 FIRST_REQUEST = "I need a cheap hotel in the north with parking."
@@ -98,9 +94,6 @@ def summary(rows: list[Row], model: Path, engine: LlamaEngine) -> dict[str, obje
     reused = [row.ttft_s for row in rows if row.kv_reuse]
     fresh = [row.ttft_s for row in rows if not row.kv_reuse]
     ratios = [with_reuse / without for with_reuse, without in zip(reused, fresh, strict=True)]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     return {
         "benchmark": "ttft_second_turn",
         "unit": "s",
@@ -113,11 +106,7 @@ def summary(rows: list[Row], model: Path, engine: LlamaEngine) -> dict[str, obje
         "ratio_range": [min(ratios), max(ratios)],
         "model": model.name,
         "options": asdict(engine.options),
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}",
-        "versions": {name: version(name) for name in ("coalm-lite", "llama-cpp-python", "numpy")},
-        "command": " ".join(sys.argv),
-        "commit": commit or "none",
-    }
+    } | provenance()
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nano import multiwoz, sgd, snips, town_talk
+from nano import copying, multiwoz, sgd, snips, town_talk
 from nano.examples import Example
 
 
@@ -23,6 +23,7 @@ class Mixture:
     town_conversations: int = 2400
     snips_states: int = 1800
     masked_calls: int = 1500
+    copying: int = 6000
 
 
 class Corpus:
@@ -52,3 +53,5 @@ class Corpus:
         for _ in range(mixture.masked_calls):
             chosen = rng.sample(self.requests, rng.choice((1, 1, 1, 2)))
             yield snips.masked_example(chosen, self.domains, rng)
+        for _ in range(mixture.copying):
+            yield copying.example(rng)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +40,12 @@ def chat(invocation: Invocation, /, model: str, yes: bool, as_json: bool, **give
 
 
 def _chat_in_lines(invocation: Invocation, options: SessionOptions, yes: bool) -> None:
-    from coalm_lite.cli.chat_lines import answer_lines
+    from coalm_lite.cli.chat_lines import answer_lines, utf8
     from coalm_lite.cli.open_model import open_model
     from coalm_lite.cli.turn import deny
 
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8")  # JSON's own, whatever the locale
     with open_model(options, None if yes else deny, invocation.open_engine) as opened:
-        answer_lines(opened.session, iter(sys.stdin.readline, ""), sys.stdout)
+        answer_lines(opened.session, iter(utf8(sys.stdin).readline, ""), sys.stdout)
 
 
 def _chat_on_screen(invocation: Invocation, options: SessionOptions, yes: bool) -> None:

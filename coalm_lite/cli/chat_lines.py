@@ -7,6 +7,7 @@ goes on. Output is ASCII, one object a line, flushed.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from contextlib import closing
@@ -45,6 +46,13 @@ def checked_text(text: str) -> str:
             f"the request has a byte that is no UTF-8 at character {error.start}", "Send UTF-8."
         ) from error
     return text
+
+
+def utf8(source: TextIO) -> TextIO:
+    """`source`, read as UTF-8 whatever the locale; a byte that is none comes as `checked_text` refuses it."""
+    if isinstance(source, io.TextIOWrapper):
+        source.reconfigure(encoding="utf-8", errors="surrogateescape")
+    return source
 
 
 class EventWriter:

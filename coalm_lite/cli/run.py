@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -36,12 +35,11 @@ def run(invocation: Invocation, /, model: str, text: str, yes: bool, as_json: bo
 
     Exit code 1 when the request ended without an answer.
     """
-    from coalm_lite.cli.chat_lines import checked_text
     from coalm_lite.cli.open_model import open_model
     from coalm_lite.cli.slash import Chat
     from coalm_lite.cli.turn import deny
 
-    request = checked_text(_request(text))
+    request = _request(text)
     options = SessionOptions.read(model, given)
     with open_model(options, None if yes else deny, invocation.open_engine) as opened:
         chat = Chat(opened.session, opened.model_name)
@@ -52,14 +50,14 @@ def run(invocation: Invocation, /, model: str, text: str, yes: bool, as_json: bo
 
 
 def _request(text: str) -> str:
-    """The request; UsageError when there is none."""
+    """The request; UsageError when there is none or it is no text."""
+    from coalm_lite.cli.chat_lines import checked_text, utf8
+
     if text == STANDARD_INPUT:
-        if isinstance(sys.stdin, io.TextIOWrapper) and not sys.stdin.isatty():
-            sys.stdin.reconfigure(encoding="utf-8")
-        text = sys.stdin.read().rstrip("\r\n")
+        text = utf8(sys.stdin).read().rstrip("\r\n")
     if not text.strip():
         raise UsageError("the request is empty", "Give it as TEXT, or on standard input with -.")
-    return text
+    return checked_text(text)
 
 
 def _as_events(chat: Chat, request: str) -> StopReason:

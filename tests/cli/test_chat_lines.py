@@ -31,7 +31,8 @@ def test_a_turn_with_a_call_is_call_result_text_done_in_this_order(command_line:
 
 def test_without_yes_the_call_is_shown_and_denied_and_nothing_runs(command_line: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "tools.py").write_text(
-        f"from pathlib import Path\ndef touch(name: str) -> str:\n    Path({str(tmp_path)!r}, name).touch()\n    return name\n"
+        "from pathlib import Path\n"
+        f"def touch(name: str) -> str:\n    Path({str(tmp_path)!r}, name).touch()\n    return name\n"
     )
     models = scripted("Action: touch(name='ran')", "System: I may not.")
     outcome = command_line(
@@ -67,7 +68,7 @@ def test_an_error_is_an_event_and_the_loop_goes_on(command_line: CommandLine) ->
     assert kinds.count("error") == kinds.count("done") == 1
     assert "nonsense" in outcome.events[0]["message"]
     assert set(outcome.events[0]) == {"type", "message", "hint"}
-    assert "one" not in models.engines[0].prompts[1]
+    assert "User: one" not in models.engines[0].prompts[1]
 
 
 def test_a_line_that_is_no_utf8_is_an_error_of_its_own(command_line: CommandLine) -> None:

@@ -57,7 +57,7 @@ class Span(TypedDict):
     end: NotRequired[int]
 
 
-def plan(  # noqa: PLR0913, PLR0917 - one parameter of each kind of type
+def plan(  # noqa: PLR0917 - one parameter of each kind of type
     day: date,
     kind: Literal["short", "long"],
     guests: list[Guest],

@@ -1,0 +1,21 @@
+"""What every benchmark row carries beside its figures, so that it can be measured again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+
+
+def provenance() -> dict[str, object]:
+    """Machine, versions, command and commit of this run."""
+    asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}",
+        "versions": {name: version(name) for name in ("coalm-lite", "llama-cpp-python", "numpy")},
+        "command": " ".join(sys.argv),
+        "commit": commit or "none",
+    }
