@@ -13,14 +13,15 @@ chat: install
 test: install-dev
 	@$(BIN)/python -m pytest
 
+# mypy reads the built wheel: it cannot see how an editable install maps converters/ and grammars/ into coalm_lite.
 check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m coalm_lite.cli.reference --check README.md
-	$(BIN)/python -m build --wheel --no-isolation --outdir $(VENV)/wheel . > $(VENV)/wheel.log || { cat $(VENV)/wheel.log; exit 1; }
-	test -x $(VENV)/checked/bin/python || $(PYTHON) -m venv $(VENV)/checked
-	$(VENV)/checked/bin/pip install --quiet --no-deps --force-reinstall $(VENV)/wheel/*.whl
-	$(BIN)/mypy --python-executable $(VENV)/checked/bin/python --config-file pyproject.toml
+	rm -rf $(VENV)/wheel $(VENV)/checked
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheel .
+	$(BIN)/pip install --quiet --no-deps --target $(VENV)/checked $(VENV)/wheel/*.whl
+	cd $(VENV) && MYPYPATH=checked bin/mypy --config-file ../pyproject.toml
 
 install: $(STAMP)
 

@@ -16,14 +16,15 @@ from nano.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Examples a pass: all MultiWOZ dialogues as state tracking, and these numbers of the other kinds."""
+    """Examples of each kind in a pass."""
 
-    multiwoz_conversations: int = 900
-    sgd_conversations: int = 700
-    town_conversations: int = 2400
-    snips_states: int = 1800
-    masked_calls: int = 1500
-    copying: int = 6000
+    multiwoz_states: int = 4000
+    multiwoz_conversations: int = 400
+    sgd_conversations: int = 300
+    town_conversations: int = 1500
+    snips_states: int = 800
+    masked_calls: int = 700
+    copying: int = 3000
 
 
 class Corpus:
@@ -40,7 +41,7 @@ class Corpus:
     def examples(self, mixture: Mixture, seed: int) -> Iterator[Example]:
         """One pass of the mixture, in no particular order."""
         rng = random.Random(seed)
-        yield from map(multiwoz.state_example, self.multiwoz)
+        yield from map(multiwoz.state_example, rng.sample(self.multiwoz, mixture.multiwoz_states))
         answered = [dialogue for dialogue in self.multiwoz if len(dialogue.turns) > 1]
         for dialogue in rng.sample(answered, mixture.multiwoz_conversations):
             yield multiwoz.conversation(dialogue, self.venues, rng)

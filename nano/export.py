@@ -39,7 +39,7 @@ def export_checkpoint(work: Path, folder: Path) -> None:
     state = torch.load(work / "last.pt", map_location="cpu")
     config = ModelConfig(**state["config"])
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{name}": _as_bf16(tensor) for name, tensor in state["model"].items()}
+    tensors = {_published_name(name): _as_bf16(tensor) for name, tensor in state["model"].items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for name in TOKENIZER_FILES:
         shutil.copyfile(work / name, folder / name)
@@ -50,6 +50,10 @@ def export_checkpoint(work: Path, folder: Path) -> None:
     _write_json(folder / "generation_config.json", generation)
     named = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     _write_json(folder / "tokenizer_config.json", named | {"chat_template": _CHAT_TEMPLATE})
+
+
+def _published_name(name: str) -> str:
+    return name if name.startswith("lm_head") else f"model.{name}"
 
 
 def _as_bf16(tensor: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ def _config(config: ModelConfig, ids: dict[str, int]) -> dict[str, object]:
         "num_hidden_layers": config.layers, "num_attention_heads": config.heads,
         "num_key_value_heads": config.kv_heads, "head_dim": config.head_dim,
         "max_position_embeddings": config.context_tokens, "rope_theta": config.rope_theta,
-        "rms_norm_eps": config.rms_epsilon, "hidden_act": "silu", "tie_word_embeddings": True,
+        "rms_norm_eps": config.rms_epsilon, "hidden_act": "silu", "tie_word_embeddings": False,
         "attention_bias": False, "mlp_bias": False,
         "bos_token_id": ids["<|begin_of_text|>"], "eos_token_id": _ends(ids),
         "pad_token_id": ids["<|finetune_right_pad_id|>"],

@@ -1,7 +1,7 @@
 """The Llama architecture, small, in plain PyTorch, with Hugging Face's parameter names.
 
-Covered: RMSNorm, rotary positions (half-split, as Hugging Face stores them), grouped-query attention, SwiGLU, tied
-embeddings, an explicit attention mask and explicit positions (a packed dialogue is a tree, see nano/packing.py).
+Covered: RMSNorm, rotary positions (half-split, as Hugging Face stores them), grouped-query attention, SwiGLU, an
+untied output, an explicit attention mask and explicit positions (a packed dialogue is a tree, see nano/packing.py).
 Not covered: a KV cache; llama.cpp runs the trained model.
 """
 
@@ -108,7 +108,7 @@ class Block(nn.Module):
 
 
 class Llama(nn.Module):
-    """Token ids to hidden states; `logits` turns chosen ones into next-token logits through the tied embedding."""
+    """Token ids to hidden states; `logits` turns chosen ones into next-token logits."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -116,6 +116,7 @@ class Llama(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocabulary, config.hidden)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.hidden, config.rms_epsilon)
+        self.lm_head = nn.Linear(config.hidden, config.vocabulary, bias=False)
         self._initialise()
 
     def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
@@ -128,17 +129,21 @@ class Llama(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [..., vocabulary] of hidden states [..., hidden]."""
-        return functional.linear(hidden, self.embed_tokens.weight)
+        return self.lm_head(hidden)  # type: ignore[no-any-return]  # nn.Module call
 
     def _initialise(self) -> None:
-        """Normal weights of deviation hidden^-0.5; residual projections start at a fraction, embeddings at 0.02."""
-        residual = (2 * self.config.layers) ** -0.5
+        """Embeddings of deviation 1, projections into the residual stream and the output zero, the rest hidden^-0.5.
+
+        So the stream begins as the token itself, which every layer can then read and copy. With small embeddings the
+        first layers drowned it (stream 18, embedding 0.1 after 1,300 steps) and copying was not learnt.
+        """
         for name, parameter in self.named_parameters():
-            if name.endswith("embed_tokens.weight"):
-                nn.init.normal_(parameter, std=0.02)
+            if name.startswith("embed_tokens"):
+                nn.init.normal_(parameter, std=1.0)
+            elif name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
+                nn.init.zeros_(parameter)
             elif parameter.ndim == 2:
-                scale = residual if name.endswith(("o_proj.weight", "down_proj.weight")) else 1.0
-                nn.init.normal_(parameter, std=scale * parameter.shape[1] ** -0.5)
+                nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
 
 
 def rotation_table(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

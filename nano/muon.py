@@ -18,8 +18,9 @@ _ROUNDS = 5
 class Muon(torch.optim.Optimizer):
     """Orthogonalised momentum; a step has about the same size in every direction of a matrix."""
 
-    def __init__(self, matrices: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+    def __init__(self, matrices: Iterable[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.3) -> None:
+        """`decay` bounds the weights: their spectral norm stays below about 1 / decay."""
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure is ever needed here
@@ -33,6 +34,7 @@ class Muon(torch.optim.Optimizer):
                 pushes = torch.stack([self._push(matrix, group["momentum"]) for matrix in matrices])
                 scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 for matrix, direction in zip(matrices, orthogonalised(pushes), strict=True):
+                    matrix.mul_(1 - group["lr"] * group["decay"])
                     matrix.add_(direction.to(matrix.dtype), alpha=-scale)
 
     def _push(self, matrix: Tensor, momentum: float) -> Tensor:

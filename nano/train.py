@@ -32,7 +32,7 @@ from nano.packing import Batch, Row, batch_rows, build_tree, pack_rows
 from nano.tokenizer import Encoder, save_tokenizer, train_tokenizer
 
 HISTORY_WEIGHT = 0.15  # of predicting the conversation itself, which teaches the words
-ROW_LENGTHS = (384, 512, 640, 768, 1024, 1408, 2048)  # close to a tree's own, since attention costs their square
+ROW_LENGTHS = (512, 1024, 2048)  # few, since each is compiled; short, since attention costs their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def _options() -> Options:
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints and the tokenizer go")
     parser.add_argument("--minutes", type=float, default=90.0, help="time budget of this run")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--batch-tokens", type=int, default=8192, help="tokens a step, padding included")
-    parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--adam-rate", type=float, default=0.004)
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="tokens a step, padding included")
+    parser.add_argument("--muon-rate", type=float, default=0.01)
+    parser.add_argument("--adam-rate", type=float, default=0.002)
     parser.add_argument("--decay-from", type=float, default=0.5, help="share of the budget at which the decay begins")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--report-s", type=float, default=300.0, help="seconds between reports and checkpoints")
@@ -131,13 +131,19 @@ class Trainer:
     def __init__(self, model: Llama, options: Options, encoder: Encoder) -> None:
         self.model, self.options, self.encoder = model, options, encoder
         self.forward = torch.compile(model, dynamic=False) if options.compile else model
-        matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
-        others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+        named = dict(model.named_parameters())
+        embedding, output = named.pop("embed_tokens.weight"), named.pop("lm_head.weight")
+        matrices = [parameter for parameter in named.values() if parameter.ndim == 2]
+        vectors = [parameter for parameter in named.values() if parameter.ndim != 2]
+        rate = options.adam_rate
+        groups = [{"params": [embedding], "lr": 5 * rate}, {"params": [output, *vectors], "lr": rate}]
         self.optimizers: list[torch.optim.Optimizer] = [
             Muon(matrices, lr=options.muon_rate),
-            torch.optim.AdamW(others, lr=options.adam_rate, betas=(0.9, 0.95), weight_decay=0.0),
+            torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0),
         ]
-        self.rates = [options.muon_rate, options.adam_rate]
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["full_rate"] = group["lr"]
         self.passes = self.steps = self.tokens = 0
         self.started = self.reported = time.monotonic()
         self.losses: list[float] = []
@@ -182,9 +188,9 @@ class Trainer:
         fraction = min(1.0, (1.0 - self.spent) / max(1e-9, 1.0 - self.options.decay_from)) * min(
             1.0, (self.steps + 1) / 30
         )
-        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+        for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate * max(fraction, 0.0)
+                group["lr"] = group["full_rate"] * max(fraction, 0.0)
         loss = self.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]  # torch
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

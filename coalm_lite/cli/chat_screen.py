@@ -14,7 +14,8 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.output import Output
+from prompt_toolkit.output import Output, create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
 from rich.console import Console
 from rich.text import Text
 
@@ -25,6 +26,7 @@ from coalm_lite.paths import state_dir
 
 PROMPT = "> "
 MORE = ". "
+_PROMPT_STYLE = "ansicyan"
 _STYLES = {"call": "cyan", "result": "dim", "failed": "yellow"}
 _LEAVING = "Ctrl-C again or Ctrl-D quits"
 
@@ -45,6 +47,7 @@ class TerminalScreen:
         self._plain = console.is_dumb_terminal
         self._plain_text_open = False
         self._leaving = False
+        output = output or _terminal_output()
         self._prompt: PromptSession[str] = PromptSession(
             history=_History(history),
             multiline=True,
@@ -59,7 +62,7 @@ class TerminalScreen:
         """The user's next request; EOFError at Ctrl-D, or a second Ctrl-C, at an empty prompt."""
         while True:
             try:
-                text = self._prompt.prompt(PROMPT)
+                text = self._prompt.prompt([(_PROMPT_STYLE, PROMPT)])
             except KeyboardInterrupt:
                 if self._leaving:
                     raise EOFError from None
@@ -73,7 +76,7 @@ class TerminalScreen:
         """The user's answer; asked again until it is one. Ctrl-D is no."""
         while True:
             try:
-                words = self._question.prompt(f"{question} [y/n/a] ")
+                words = self._question.prompt([(_PROMPT_STYLE, f"{question} [y/n/a] ")])
             except EOFError:
                 return "no"
             answer = ANSWERS.get(words.strip().lower())
@@ -107,6 +110,14 @@ class TerminalScreen:
     def error(self, words: str) -> None:
         """Tell an error, in red."""
         self._console.print(Text(words, style="red"), overflow="fold")
+
+
+def _terminal_output() -> Output:
+    """The terminal's output, which is not asked for the cursor's place: some never answer, and nothing needs it."""
+    output = create_output()
+    if isinstance(output, Vt100_Output):
+        output.enable_cpr = False
+    return output
 
 
 def _keys() -> KeyBindings:

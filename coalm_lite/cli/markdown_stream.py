@@ -20,7 +20,7 @@ from coalm_lite.cli.wording import printable
 
 REFRESH_S = 0.08
 _SPARE_LINES = 2
-_BOUNDARY = re.compile(r"\n[ \t]*\n(?=[^\s])")
+_BOUNDARY = re.compile(r"\n(?:[ \t]*\n)+(?=\S)")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 
@@ -37,23 +37,23 @@ class MarkdownStream:
     def write(self, piece: str) -> None:
         """Show the next piece."""
         self._pending += printable(piece)
-        finished, self._pending = split_finished(self._pending)
-        if finished:
-            self._print(finished)
+        blocks, self._pending = finished_blocks(self._pending)
+        for block in blocks:
+            self._print(block)
         self._draw()
 
     def close(self) -> None:
         """Print what is left."""
-        if self._pending.strip():
-            self._print(self._pending)
-        self._erase()
+        self._print(self._pending)
         self._pending, self._printed = "", False
 
     def _print(self, text: str) -> None:
         self._erase()
+        if not text.strip():
+            return
         if self._printed:
             self._console.print()
-        self._console.print(_Markdown(text))
+        self._console.print(_Block(text))
         self._printed = True
 
     def _draw(self) -> None:
@@ -64,7 +64,7 @@ class MarkdownStream:
         if self._live is None:
             self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
             self._live.start()
-        self._live.update(_LastLines(_Markdown(self._pending)), refresh=True)
+        self._live.update(_Block(self._pending, self._console.height - _SPARE_LINES), refresh=True)
         self._drawn_at_s = now_s
 
     def _erase(self) -> None:
@@ -74,16 +74,19 @@ class MarkdownStream:
             self._live = None
 
 
-def split_finished(text: str) -> tuple[str, str]:
+def finished_blocks(text: str) -> tuple[list[str], str]:
     """The blocks of a Markdown text that nothing can change any more, and the rest.
 
     A blank line ends a block when it lies outside a code fence and the next line is not indented.
     """
+    blocks: list[str] = []
     end = 0
     for boundary in _BOUNDARY.finditer(text):
-        if not _inside_fence(text[end : boundary.start()]):
+        block = text[end : boundary.start()]
+        if not _inside_fence(block):
+            blocks.append(block)
             end = boundary.end()
-    return text[:end].rstrip("\n"), text[end:]
+    return blocks, text[end:]
 
 
 def _inside_fence(text: str) -> bool:
@@ -107,14 +110,20 @@ class _Markdown(Markdown):
         self.parsed = parser.parse(text)
 
 
-class _LastLines:
-    """As much of the end of a text as the terminal can hold, so that drawing it again works."""
+class _Block:
+    """A rendered text without blank lines around it; its last `most_lines` where they are limited.
 
-    def __init__(self, content: Markdown) -> None:
-        self._content = content
+    What is drawn again must fit into the terminal; rich puts blank lines around some blocks and not around others.
+    """
+
+    def __init__(self, text: str, most_lines: int | None = None) -> None:
+        self._content = _Markdown(text)
+        self._most_lines = most_lines
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = console.render_lines(self._content, options.update(height=None), pad=False)
-        for line in lines[-max(1, console.height - _SPARE_LINES) :]:
+        filled = [number for number, line in enumerate(lines) if any(part.text.strip() for part in line)]
+        lines = lines[filled[0] : filled[-1] + 1] if filled else []
+        for line in lines if self._most_lines is None else lines[-max(1, self._most_lines) :]:
             yield from line
             yield Segment.line()

@@ -71,9 +71,11 @@ def error_words(message: str, hint: str) -> str:
 def timing_words(timings: Timings) -> str:
     """What a turn cost, on one line."""
     speed = timings.generated_tokens / timings.decode_s if timings.decode_s > 0 else 0.0
+    many = timings.steps != 1
     return (
-        f"{timings.steps} step{'s' if timings.steps != 1 else ''}, prompt {timings.prompt_tokens} tokens"
-        f" ({timings.reused_tokens} reused), answer {timings.generated_tokens} tokens at {speed:.1f}/s,"
+        f"{timings.steps} step{'s' if many else ''}, prompt {timings.prompt_tokens} tokens,"
+        f" {timings.reused_tokens} reused{' in all steps' if many else ''},"
+        f" answer {timings.generated_tokens} tokens at {speed:.1f}/s,"
         f" first token after {timings.ttft_s:.2f} s, {timings.total_s:.2f} s in all"
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalm_lite.cli.conversation_file import Conversation, load, save
@@ -46,6 +46,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
     return Conversation(draw(TEXTS), draw(TEXTS), draw(TEXTS), tuple(messages))
 
 
+@settings(max_examples=50, deadline=None)
 @given(conversation=conversations())
 def test_what_is_saved_is_loaded_equal(conversation: Conversation, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("talk") / "talk.json"

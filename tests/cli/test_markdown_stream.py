@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from coalm_lite.cli import markdown_stream
-from coalm_lite.cli.markdown_stream import MarkdownStream, split_finished
+from coalm_lite.cli.markdown_stream import MarkdownStream, finished_blocks
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 WORDS = st.text(st.sampled_from("abc xyz0 <>[]#`'é東\n"), max_size=60)
@@ -86,6 +86,17 @@ def test_emphasis_lists_and_code_are_rendered() -> None:
     assert "\x1b[1m" in written(console)
 
 
+def test_one_blank_line_stands_between_blocks_of_any_kind() -> None:
+    console = terminal()
+    stream = MarkdownStream(console)
+    for piece in ("# Inns\n\nTwo:\n\n- Alm\n- Brook\n\n", "```\nx = 1\n```\n\nBye."):
+        stream.write(piece)
+    stream.close()
+    lines = [line.strip() for line in screen(written(console))]
+    assert lines[1:] == ["", "Two:", "", "• Alm", "• Brook", "", "x = 1", "", "Bye.", ""]
+    assert "Inns" in lines[0]
+
+
 def test_html_brackets_and_links_are_shown_as_they_are() -> None:
     text = "Write <name> or [red]x[/red], see [this](http://a.example/b) &amp; <br>."
     (line,) = shown(terminal(120), text)
@@ -148,18 +159,18 @@ def test_no_color_means_no_colour() -> None:
 @pytest.mark.parametrize(
     ("text", "finished", "rest"),
     [
-        ("one", "", "one"),
-        ("one\n", "", "one\n"),
-        ("one\n\n", "", "one\n\n"),
-        ("one\n\ntwo", "one", "two"),
-        ("one\n \t\n\ntwo\n\nthree", "one\n \t\n\ntwo", "three"),
-        ("- a\n\n  more of a", "", "- a\n\n  more of a"),
-        ("```\na\n\nb", "", "```\na\n\nb"),
-        ("```\na\n\nb\n```\n\nc", "```\na\n\nb\n```", "c"),
-        ("````\n```\n\nb\n````\n\nc", "````\n```\n\nb\n````", "c"),
-        ("~~~\n```\n\nb", "", "~~~\n```\n\nb"),
-        ("a\n\n```\nb\n\nc", "a", "```\nb\n\nc"),
+        ("one", [], "one"),
+        ("one\n", [], "one\n"),
+        ("one\n\n", [], "one\n\n"),
+        ("one\n\ntwo", ["one"], "two"),
+        ("one\n \t\n\ntwo\n\nthree", ["one", "two"], "three"),
+        ("- a\n\n  more of a", [], "- a\n\n  more of a"),
+        ("```\na\n\nb", [], "```\na\n\nb"),
+        ("```\na\n\nb\n```\n\nc", ["```\na\n\nb\n```"], "c"),
+        ("````\n```\n\nb\n````\n\nc", ["````\n```\n\nb\n````"], "c"),
+        ("~~~\n```\n\nb", [], "~~~\n```\n\nb"),
+        ("a\n\n```\nb\n\nc", ["a"], "```\nb\n\nc"),
     ],
 )
-def test_a_block_is_finished_at_a_blank_line_outside_a_fence(text: str, finished: str, rest: str) -> None:
-    assert split_finished(text) == (finished, rest)
+def test_a_block_is_finished_at_a_blank_line_outside_a_fence(text: str, finished: list[str], rest: str) -> None:
+    assert finished_blocks(text) == (finished, rest)

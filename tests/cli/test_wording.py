@@ -4,7 +4,7 @@ import json
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalm_lite.cli.wording import (
@@ -25,6 +25,7 @@ from coalm_lite.types import Observation, Sampling, StopReason, Timings, ToolCal
 CALL = ToolCall("find_hotels", {"area": "north", "stars": 4, "parking": True})
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_printable_text_can_be_encoded_and_steers_no_terminal(text: str) -> None:
     shown = printable(text)
@@ -77,9 +78,10 @@ def test_every_end_but_the_ordinary_one_is_told(reason: StopReason) -> None:
 def test_timings_are_told_also_where_nothing_was_generated() -> None:
     timings = Timings(900, 600, 50, ttft_s=0.25, prefill_s=0.2, decode_s=0.5, total_s=0.75, steps=2)
     assert timing_words(timings) == (
-        "2 steps, prompt 900 tokens (600 reused), answer 50 tokens at 100.0/s, first token after 0.25 s, 0.75 s in all"
+        "2 steps, prompt 900 tokens, 600 reused in all steps, answer 50 tokens at 100.0/s,"
+        " first token after 0.25 s, 0.75 s in all"
     )
-    assert timing_words(Timings(steps=1)).startswith("1 step, prompt 0 tokens")
+    assert timing_words(Timings(steps=1)).startswith("1 step, prompt 0 tokens, 0 reused, ")
 
 
 def test_tools_are_counted_in_words() -> None:

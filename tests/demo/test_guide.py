@@ -34,7 +34,7 @@ def test_the_tools_come_in_order_with_the_agreed_arguments() -> None:
         ("book_restaurant", ["name", "people", "day", "time"]),
         ("find_attractions", ["area", "type", "name"]),
         ("find_trains", ["departure", "destination", "day", "leave_at", "arrive_by"]),
-        ("book_train", ["destination", "day", "leave_at", "people", "departure"]),
+        ("book_train", ["departure", "destination", "day", "leave_at", "people"]),
         ("book_taxi", ["departure", "destination", "leave_at", "arrive_by"]),
         ("my_bookings", []),
     ]
