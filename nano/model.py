@@ -139,11 +139,35 @@ class Llama(nn.Module):
         """
         for name, parameter in self.named_parameters():
             if name.startswith("embed_tokens"):
-                nn.init.normal_(parameter, std=1.0)
+                nn.init.normal_(parameter, std=0.7)
             elif name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
                 nn.init.zeros_(parameter)
             elif parameter.ndim == 2:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+        self._begin_with_positions()
+
+    @torch.no_grad()
+    def _begin_with_positions(self) -> None:
+        """All embeddings share a vector, by which the first head of the first two layers looks at the token before.
+
+        Copying needs such heads; left to chance they came late (none after 400 steps). Score of distance d:
+        16 s^2 times the mean of cos(theta (d - 1)) over the fastest rotations, times the shared part.
+        """
+        shared = torch.randn(self.config.hidden)
+        shared *= 0.7 / shared.square().mean().sqrt()
+        self.embed_tokens.weight += shared
+        direction = shared / shared.norm()
+        half = self.config.head_dim // 2
+        theta = self.config.rope_theta ** -(torch.arange(half) / half)
+        ahead = torch.zeros(2, half)
+        ahead[0, :6] = 6**-0.5
+        behind = torch.stack((ahead[0] * theta.cos(), ahead[0] * theta.sin()))  # turned by one position
+        for layer in list(self.layers)[:2]:
+            attention = layer.self_attn
+            assert isinstance(attention, Attention)
+            for weight, pattern in ((attention.q_proj.weight, ahead), (attention.k_proj.weight, behind)):
+                weight[: self.config.head_dim] *= 0.2
+                weight[: self.config.head_dim] += 1.5 * torch.outer(pattern.flatten(), direction)
 
 
 def rotation_table(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from coalm_lite import dialects
+from nano.checkpoints import TOKENIZER_FILES, read_checkpoint
 from nano.data import Corpus, Mixture
 from nano.model import Llama, ModelConfig
 from nano.muon import Muon
@@ -49,6 +51,7 @@ class Options:
     decay_from: float
     compile: bool
     report_s: float
+    init: Path | None
 
 
 def main() -> None:
@@ -68,6 +71,7 @@ def _options() -> Options:
     parser.add_argument("--decay-from", type=float, default=0.5, help="share of the budget at which the decay begins")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--report-s", type=float, default=300.0, help="seconds between reports and checkpoints")
+    parser.add_argument("--init", type=Path, help="weights and tokenizer of an exported checkpoint to begin from")
     return Options(**vars(parser.parse_args()))
 
 
@@ -75,6 +79,9 @@ def train(options: Options) -> None:
     """Trains until the budget is spent; the last line printed is one JSON object."""
     torch.manual_seed(0)
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.init and not (options.out / "tokenizer.json").exists():
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(options.init / name, options.out / name)
     corpus = Corpus(options.data)
     tokenizer = _tokenizer(options.out, corpus)
     model = Llama(ModelConfig()).to(options.device)
@@ -236,14 +243,19 @@ class Trainer:
         partial.replace(self.options.out / "last.pt")
 
     def resume(self) -> None:
-        """Goes on from `last.pt` if there is one."""
+        """Goes on from `last.pt` if there is one, else begins from the weights of `--init`, if given."""
         path = self.options.out / "last.pt"
         if not path.exists():
+            if self.options.init:
+                self.model.load_state_dict(read_checkpoint(self.options.init))
             return
         state = torch.load(path, map_location=self.options.device)
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            rates = [group["full_rate"] for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["full_rate"] = rate  # this run's, not the saved one's
         self.passes, self.steps, self.tokens = state["passes"], state["steps"], state["tokens"]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from coalm_lite.cli.failures import INTERRUPTED
 from coalm_lite.cli.invocation import Invocation, pass_invocation
 from coalm_lite.cli.options import SessionOptions, session_options, verbosity_options
 from coalm_lite.errors import CoalmError, UsageError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from coalm_lite.types import StopReason
 
 STANDARD_INPUT = "-"
+_EXIT_CODES: dict[str, int] = {"cancelled": INTERRUPTED, "steps": 1}
 
 
 @click.command()
@@ -44,9 +46,7 @@ def run(invocation: Invocation, /, model: str, text: str, yes: bool, as_json: bo
     with open_model(options, None if yes else deny, invocation.open_engine) as opened:
         chat = Chat(opened.session, opened.model_name)
         reason = _as_events(chat, request) if as_json else _as_text(chat, request, invocation.verbosity)
-    if reason == "cancelled":
-        raise KeyboardInterrupt
-    return 1 if reason == "steps" else 0
+    return _EXIT_CODES.get(reason, 0)
 
 
 def _request(text: str) -> str:
