@@ -228,12 +228,16 @@ class _Conversation:
 
 
 def _arguments(domain: str, state: Mapping[str, str], booking: bool) -> JsonObject:
-    """The demo tools' arguments in the state: search slots, or booking slots in the order people, day, stay or time."""
+    """The demo tools' arguments in the state: search slots, or booking slots in the order people, day, stay or time.
+
+    The type "hotel" is left out: people say hotel for any place to stay, and the labels do not agree on which is meant.
+    """
     order = ("people", "day", "stay", "time") if booking else multiwoz.SLOTS[domain]
     found: JsonObject = {}
     for slot in order:
         value = state.get(f"{domain}-book {slot}" if booking else f"{domain}-{slot}", "dontcare")
-        if value != "dontcare" and (booking or not slot.startswith("book ")):
+        vague = value == "dontcare" or (domain, slot, value) == ("hotel", "type", "hotel")
+        if not vague and (booking or not slot.startswith("book ")):
             found[_SLOT_NAMES.get(slot, slot)] = _argument(slot, value)
     tool = f"book_{domain}" if booking else f"find_{_PLURALS[domain]}"
     parameters = next(spec.parameters["properties"] for spec in DEMO_TOOLS if spec.name == tool)

@@ -74,6 +74,8 @@ class LlamaEngine:
         """Load a file that `check_model_file` let pass; `texts` are its string metadata."""
         self.options = options
         self._abort = _start_llama()
+        # Again for each engine: whoever else uses llama_cpp in this process may have set a callback since.
+        native.llama_log_set(_take_log, ctypes.c_void_p(0))
         self._door = OneThread()
         self._held: list[int] = []
         self._logits_ready = False

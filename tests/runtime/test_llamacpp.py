@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import random
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import llama_cpp.llama_cpp as native
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +131,15 @@ def test_loading_says_nothing_unless_its_logger_is_asked(
 ) -> None:
     LlamaEngine.load(tiny_model, threads=1).close()
     assert capfd.readouterr() == ("", "")
+    caplog.set_level(logging.INFO, "coalm_lite.llama")
+    LlamaEngine.load(tiny_model, threads=1).close()
+    assert any("tiny" in record.getMessage() for record in caplog.records)
+
+
+def test_a_log_callback_that_another_user_set_is_taken_back(tiny_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    LlamaEngine.load(tiny_model, threads=1).close()
+    silent = native.llama_log_callback(lambda level, text, data: None)
+    native.llama_log_set(silent, ctypes.c_void_p(0))
     caplog.set_level(logging.INFO, "coalm_lite.llama")
     LlamaEngine.load(tiny_model, threads=1).close()
     assert any("tiny" in record.getMessage() for record in caplog.records)
