@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coalm_lite.types import Message, ToolSpec
+from coalm_lite.types import JsonObject, Message, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +43,6 @@ def conversation_example(
 
 def tool(name: str, parameters: Sequence[str], description: str = "") -> ToolSpec:
     """A tool whose parameters are known by name only, which is all that training prompts show."""
-    properties = {parameter: {} for parameter in parameters}
+    value: JsonObject = {"type": ["string", "integer", "boolean"]}
+    properties: JsonObject = dict.fromkeys(parameters, value)
     return ToolSpec(name, description, {"type": "object", "properties": properties})
