@@ -135,8 +135,8 @@ class Llama(nn.Module):
         """Embeddings of deviation 0.7, projections into the residual stream and the output zero, the rest hidden^-0.5.
 
         So the stream begins as the token itself, which every layer can then read and copy. In a run with small
-        embeddings the first layers outgrew it (stream 18, embedding 0.1 after 1,300 steps) and copying was not learnt; that the
-        one caused the other was not tested apart.
+        embeddings the first layers outgrew it (stream 18, embedding 0.1 after 1,300 steps) and copying was not
+        learnt; that the one caused the other was not tested apart.
         """
         for name, parameter in self.named_parameters():
             if name.startswith("embed_tokens"):
