@@ -137,7 +137,7 @@ def read_header(path: Path) -> GgufHeader:
             return _Reader(data, path).header()
 
 
-_GGUF_HINT = "Give the path of a model in GGUF form; `coalm-lite convert` makes one from a Hugging Face folder."
+_GGUF_HINT = "Give the path of a model in GGUF form; coalm_lite.converters.gguf makes one of a Hugging Face folder."
 
 
 class _Reader:

@@ -182,7 +182,6 @@ def tokenizer_json() -> dict[str, Any]:
                 merges.append([word[: end - 1], word[end - 1]])
     first = len(vocab)
     added = [added_token(first + number, text) for number, text in enumerate(SPECIALS)]
-    bos = {"SpecialToken": {"id": SPECIALS[0], "type_id": 0}}
     return {
         "version": "1.0",
         "added_tokens": added,
@@ -194,23 +193,7 @@ def tokenizer_json() -> dict[str, Any]:
                 {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
             ],
         },
-        "post_processor": {
-            "type": "Sequence",
-            "processors": [
-                {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True},
-                {
-                    "type": "TemplateProcessing",
-                    "single": [bos, {"Sequence": {"id": "A", "type_id": 0}}],
-                    "pair": [
-                        bos,
-                        {"Sequence": {"id": "A", "type_id": 0}},
-                        {"SpecialToken": {"id": SPECIALS[0], "type_id": 1}},
-                        {"Sequence": {"id": "B", "type_id": 1}},
-                    ],
-                    "special_tokens": {SPECIALS[0]: {"id": SPECIALS[0], "ids": [first], "tokens": [SPECIALS[0]]}},
-                },
-            ],
-        },
+        "post_processor": _post_processor(first),
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
         "model": {
             "type": "BPE",
@@ -225,6 +208,21 @@ def tokenizer_json() -> dict[str, Any]:
             "merges": merges,
         },
     }
+
+
+def _post_processor(first: int) -> dict[str, Any]:
+    """Puts the first special token, whose id is `first`, before each text."""
+    bos = {"SpecialToken": {"id": SPECIALS[0], "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    second = [{"SpecialToken": {"id": SPECIALS[0], "type_id": 1}}, {"Sequence": {"id": "B", "type_id": 1}}]
+    template = {
+        "type": "TemplateProcessing",
+        "single": [bos, text],
+        "pair": [bos, text, *second],
+        "special_tokens": {SPECIALS[0]: {"id": SPECIALS[0], "ids": [first], "tokens": [SPECIALS[0]]}},
+    }
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+    return {"type": "Sequence", "processors": [byte_level, template]}
 
 
 def added_token(token_id: int, text: str, special: bool = True) -> dict[str, object]:
