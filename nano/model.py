@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nano.circuits import EMBEDDING_DEVIATION, Circuits, Sizes
+
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
@@ -132,43 +134,29 @@ class Llama(nn.Module):
         return self.lm_head(hidden)  # type: ignore[no-any-return]  # nn.Module call
 
     def _initialise(self) -> None:
-        """Embeddings of deviation 0.7, projections into the residual stream and the output zero, the rest hidden^-0.5.
+        """Projections into the residual stream zero, the rest hidden^-0.5, then the copying circuit (nano/circuits.py).
 
-        So the stream begins as the token itself, which every layer can then read and copy. In a run with small
-        embeddings the first layers outgrew it (stream 18, embedding 0.1 after 1,300 steps) and copying was not
-        learnt; that the one caused the other was not tested apart.
+        So the stream begins as the token itself, which every layer can read and copy.
         """
         for name, parameter in self.named_parameters():
             if name.startswith("embed_tokens"):
-                nn.init.normal_(parameter, std=0.7)
-            elif name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
+                nn.init.normal_(parameter, std=EMBEDDING_DEVIATION)
+            elif name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(parameter)
             elif parameter.ndim == 2:
                 nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
-        self._begin_with_positions()
+        self._begin_with_copying()
 
     @torch.no_grad()
-    def _begin_with_positions(self) -> None:
-        """All embeddings share a vector, by which the first head of the first two layers looks at the token before.
-
-        Copying needs such heads; left to chance they came late (none after 400 steps). Score of distance d:
-        16 s^2 times the mean of cos(theta (d - 1)) over the fastest rotations, times the shared part.
-        """
-        shared = torch.randn(self.config.hidden)
-        shared *= 0.7 / shared.square().mean().sqrt()
-        self.embed_tokens.weight += shared
-        direction = shared / shared.norm()
-        half = self.config.head_dim // 2
-        theta = self.config.rope_theta ** -(torch.arange(half) / half)
-        ahead = torch.zeros(2, half)
-        ahead[0, :6] = 6**-0.5
-        behind = torch.stack((ahead[0] * theta.cos(), ahead[0] * theta.sin()))  # turned by one position
-        for layer in list(self.layers)[:2]:
+    def _begin_with_copying(self) -> None:
+        config = self.config
+        circuits = Circuits(Sizes(config.hidden, config.head_dim, config.heads, config.kv_heads, config.rope_theta))
+        self.embed_tokens.weight += circuits.shared_embedding()
+        self.lm_head.weight.copy_(circuits.output(self.embed_tokens.weight))
+        for number, layer in enumerate(self.layers):
             attention = layer.self_attn
             assert isinstance(attention, Attention)
-            for weight, pattern in ((attention.q_proj.weight, ahead), (attention.k_proj.weight, behind)):
-                weight[: self.config.head_dim] *= 0.2
-                weight[: self.config.head_dim] += 1.5 * torch.outer(pattern.flatten(), direction)
+            circuits.apply(number, attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
 
 
 def rotation_table(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
