@@ -1,8 +1,8 @@
 """Whether a model file may be given to llama.cpp, which ends the process over some of the files that it dislikes.
 
-`check_model_file` looks at the path, the header and its meaning, and at a split model's other parts. What llama.cpp
-refuses politely (a missing tensor, an unknown architecture) is left to it; here stands what it asserts, and what is no
-generative model. The assertions are those of src/llama-model.cpp (load_hparams) and src/llama-vocab.cpp (load).
+`check_model_file` looks at the path, the header and its meaning (`llama_limits`), and at a split model's other parts.
+What llama.cpp refuses politely (a missing tensor, one of a wrong shape) is left to it. Tensor data is not looked at:
+any bytes are weights, if bad ones. Nothing here guards against a file that is changed while it is in use.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ import re
 from pathlib import Path
 
 from coalm_lite.errors import ModelError
-from coalm_lite.runtime.gguf_header import DAMAGED_HINT, VOCABULARY_KEY, GgufHeader, Value, read_header
+from coalm_lite.runtime.gguf_header import GgufHeader, read_header
+from coalm_lite.runtime.gguf_reader import DAMAGED_HINT, quoted
+from coalm_lite.runtime.gguf_types import UINT16
+from coalm_lite.runtime.llama_limits import ARCHITECTURE, tensor_problem, vocabulary_problem, wrong_value
 
-_MAX_LAYERS = 512
-_MAX_EXPERTS = 1024
-_ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
-_TOKENIZERS_WITH_MARKERS = ("gpt2", "llama")
-_SPLIT_NAME = re.compile(r"(?P<prefix>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+_SPLIT_NAME = re.compile(r"(?P<prefix>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
+_SPLIT_NUMBER = "split.no"
+_OTHER_HINT = (
+    "The file is damaged, or made for another program: fetch it again, or choose a model such as CoALM-8B in GGUF form."
+)
 _CHAT_HINT = "Choose a model that writes text, such as CoALM-8B in GGUF form."
 
 
@@ -25,10 +28,13 @@ def check_model_file(path: Path) -> GgufHeader:
     """The header of the model at `path`; ModelError, with the way out, for a file that must not be loaded."""
     header = _checked_header(path)
     _check_generative(path, header)
-    _check_vocabulary(path, header)
-    _check_shape(path, header)
+    if problem := vocabulary_problem(header):
+        raise ModelError(f"{path} {problem}", _CHAT_HINT)
+    if problem := wrong_value(header):
+        raise ModelError(f"{path}: {problem}, which is not supported", _OTHER_HINT)
+    _check_tensors(path, header)
     for part in _other_parts(path, header):
-        _checked_header(part)
+        _check_part(part)
     return header
 
 
@@ -65,54 +71,35 @@ def _check_generative(path: Path, header: GgufHeader) -> None:
     architecture = header.values.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
         raise ModelError(f"{path} names no architecture (general.architecture)", DAMAGED_HINT)
+    if architecture != ARCHITECTURE:
+        raise ModelError(
+            f"{path} has the architecture {quoted(architecture)}; only {ARCHITECTURE!r}, CoALM's, is supported",
+            _CHAT_HINT,
+        )
     if not header.tensors and _number(header, "split.count") < 2:
         raise ModelError(f"{path} holds a vocabulary and no weights", _CHAT_HINT)
     causal = header.values.get(f"{architecture}.attention.causal", True)
-    if architecture == "clip" or not causal or _number(header, f"{architecture}.pooling_type"):
+    if not causal or _number(header, f"{architecture}.pooling_type"):
         raise ModelError(f"{path} ({architecture}) makes embeddings and cannot write text", _CHAT_HINT)
 
 
-def _check_vocabulary(path: Path, header: GgufHeader) -> None:
-    tokens = header.vocabulary
-    if not tokens:
-        raise ModelError(f"{path} has no vocabulary ({VOCABULARY_KEY})", _CHAT_HINT)
-    # As llama.cpp reads them: up to a NUL, and an empty one by its number.
-    named = {token.split(b"\0", 1)[0] or b"[EMPTY_%d]" % index for index, token in enumerate(tokens)}
-    if len(named) != len(tokens):
-        raise ModelError(f"{path} has {len(tokens) - len(named)} tokens a second time", DAMAGED_HINT)
-    if header.values.get("tokenizer.ggml.model") not in _TOKENIZERS_WITH_MARKERS:
-        kind = header.values.get("tokenizer.ggml.model")
-        raise ModelError(f"{path} has a tokenizer of the kind {kind!r}, which is not supported", _CHAT_HINT)
+def _check_tensors(path: Path, header: GgufHeader) -> None:
+    if problem := tensor_problem(header):
+        raise ModelError(f"{path}: {problem}", _OTHER_HINT)
 
 
-def _check_shape(path: Path, header: GgufHeader) -> None:
-    """What llama.cpp asserts of the hyperparameters of any architecture, when they are there."""
-    prefix = header.texts["general.architecture"]
-    layers = _number(header, f"{prefix}.block_count")
-    experts = _number(header, f"{prefix}.expert_count")
-    used = _number(header, f"{prefix}.expert_used_count")
-    scaling = header.values.get(f"{prefix}.rope.scaling.type", "none")
-    wrong = {
-        f"{prefix}.context_length": _number(header, f"{prefix}.context_length") < 1,
-        f"{prefix}.block_count": not 0 < layers <= _MAX_LAYERS,
-        f"{prefix}.nextn_predict_layers": not 0 <= _number(header, f"{prefix}.nextn_predict_layers") <= layers,
-        f"{prefix}.expert_count": not 0 <= experts <= _MAX_EXPERTS,
-        f"{prefix}.expert_used_count": not min(experts, 1) <= used <= experts,
-        f"{prefix}.rope.scaling.type": scaling not in _ROPE_SCALINGS,
-    }
-    for key, is_wrong in wrong.items():
-        if is_wrong:
-            raise ModelError(f"{path}: {key} is {_shown(header.values.get(key))}, which cannot be", DAMAGED_HINT)
+def _check_part(path: Path) -> None:
+    """A part's own claims; llama.cpp asserts the type of its number, and refuses politely what else is wrong."""
+    header = _checked_header(path)
+    if header.type_ids.get(_SPLIT_NUMBER) != UINT16:
+        raise ModelError(f"{path} does not say which part it is ({_SPLIT_NUMBER})", DAMAGED_HINT)
+    _check_tensors(path, header)
 
 
 def _number(header: GgufHeader, key: str) -> int:
     """The integer at `key`; 0 when there is none, -1 for a value of another kind."""
     value = header.values.get(key, 0)
     return value if isinstance(value, int) else -1
-
-
-def _shown(value: Value | None) -> str:
-    return "missing" if value is None else repr(value)
 
 
 def _other_parts(path: Path, header: GgufHeader) -> list[Path]:

@@ -6,14 +6,20 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-Value: TypeAlias = "str | int | float | bool | list[str]"
+Value: TypeAlias = "str | int | float | bool | list[str] | list[int]"
 Tensor: TypeAlias = "tuple[str, tuple[int, ...], int, int]"
 
 MODEL: Mapping[str, Value] = {
     "general.architecture": "llama",
     "llama.context_length": 64,
     "llama.block_count": 1,
+    "llama.embedding_length": 32,
+    "llama.feed_forward_length": 64,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+    "llama.attention.layer_norm_rms_epsilon": 1e-5,
     "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "llama-bpe",
     "tokenizer.ggml.tokens": ["a", "b", "c"],
 }
 TENSOR: Tensor = ("token_embd.weight", (32, 3), 0, 0)
@@ -44,7 +50,11 @@ def typed(value: Value) -> bytes:
         case str():
             return u32(8) + string(value)
         case list():
-            return u32(9) + u32(8) + u64(len(value)) + b"".join(map(string, value))
+            numbers = [element for element in value if isinstance(element, int)]
+            if numbers:
+                return u32(9) + u32(4) + u64(len(numbers)) + b"".join(map(u32, numbers))
+            texts = [element for element in value if isinstance(element, str)]
+            return u32(9) + u32(8) + u64(len(texts)) + b"".join(map(string, texts))
 
 
 def pair(key: str | bytes, value: Value) -> bytes:
@@ -61,8 +71,10 @@ def gguf_file(pairs: Sequence[bytes], rows: Sequence[bytes] = (), version: int =
     return head + bytes(-len(head) % 32) + bytes(data_bytes)
 
 
-def model_file(changes: Mapping[str, Value | None] | None = None, tensors: Sequence[Tensor] = (TENSOR,)) -> bytes:
-    """A file that passes every check, with some metadata changed, or left out where None is given."""
+def model_file(
+    changes: Mapping[str, Value | None] | None = None, tensors: Sequence[Tensor] = (TENSOR,), more: Sequence[bytes] = ()
+) -> bytes:
+    """A file that passes every check, with metadata changed, left out where None is given, and `more` pairs."""
     values = {**MODEL, **(changes or {})}
-    pairs = [pair(key, value) for key, value in values.items() if value is not None]
+    pairs = [pair(key, value) for key, value in values.items() if value is not None] + [*more]
     return gguf_file(pairs, [tensor_row(*tensor) for tensor in tensors], data_bytes=384 * len(tensors))

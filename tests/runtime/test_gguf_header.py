@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coalm_lite.errors import ModelError
-from coalm_lite.runtime.gguf_header import BLOCKS, read_header
+from coalm_lite.runtime.gguf_header import read_header
+from coalm_lite.runtime.gguf_types import BLOCKS
 from tests.runtime.gguf_bytes import gguf_file, model_file, pair, string, tensor_row, u32, u64
 
 IN_MEMORY_ONLY = {9, 15}
@@ -55,6 +56,11 @@ def test_only_string_values_are_texts(tmp_path: Path) -> None:
         (gguf_file([PAIR, PAIR]), "the key 'a', empty or a second time"),
         (gguf_file([pair("", 1)]), "the key '', empty"),
         (gguf_file([pair(b"\xff", 1)]), "key of metadata entry 0 is not UTF-8"),
+        (gguf_file([pair("a\0", 1)]), "key of metadata entry 0 holds a NUL"),
+        (gguf_file([PAIR], [tensor_row("t\0", (1,), 0, 0)]), "name of tensor 0 holds a NUL"),
+        (gguf_file([string("a") + u32(9) + u32(8) + u64(2) + string("x")]), "elements of 'a' cannot be in"),
+        (b"GGUF" + u32(3) + u64(0) + u64(1) + string("a") + u32(9) + u32(8) + u64(2) + string("x" * 8), "'a' needs 24"),
+        (gguf_file([pair("k" * 999, 1)] * 2), "the key 'kkk"),
         (gguf_file([u64(1 << 40) + b"abcdefgh"]), "has 1099511627776 bytes, more than"),
         (gguf_file([string("a") + u32(13) + bytes(8)]), "'a' has the unknown type 13"),
         (gguf_file([string("a") + u32(8) + u64(999)]), "the value of 'a' needs 999 bytes"),

@@ -6,9 +6,11 @@ import pytest
 
 from coalm_lite.errors import ModelError
 from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
-from tests.runtime.gguf_bytes import Value, model_file
+from tests.runtime.gguf_bytes import Value, model_file, string, u32
 
 FIRST_PART = "model-00001-of-00002.gguf"
+PART_NUMBER = string("split.no") + u32(2) + b"\1\0"
+F16 = 1
 
 
 def refusal(path: Path) -> ModelError:
@@ -52,13 +54,18 @@ def test_a_file_shorter_than_its_header_says_is_cut_short(tmp_path: Path, missin
     [
         ({"general.architecture": None}, "names no architecture"),
         ({"general.architecture": 7}, "names no architecture"),
-        ({"general.architecture": "clip"}, "(clip) makes embeddings"),
+        ({"general.architecture": "clip"}, "has the architecture 'clip'; only 'llama'"),
+        ({"general.architecture": "llama\0x"}, r"has the architecture 'llama\x00x'"),
+        ({"general.architecture": "\x1b[31m" + "x" * 999}, r"has the architecture '\x1b[31mxxx"),
         ({"llama.attention.causal": False}, "makes embeddings"),
         ({"llama.pooling_type": 1}, "makes embeddings"),
         ({"tokenizer.ggml.tokens": None}, "has no vocabulary"),
         ({"tokenizer.ggml.tokens": ["a", "b", "a"]}, "has 1 tokens a second time"),
         ({"tokenizer.ggml.tokens": ["a", "b", "a\0c"]}, "has 1 tokens a second time"),
         ({"tokenizer.ggml.tokens": ["a", "", "[EMPTY_1]"]}, "has 1 tokens a second time"),
+        ({"tokenizer.ggml.pre": None}, "in the way None, and not in Llama 3's"),
+        ({"tokenizer.ggml.pre": "default"}, "in the way 'default'"),
+        ({"tokenizer.ggml.pre": "whitespace"}, "in the way 'whitespace'"),
         ({"tokenizer.ggml.model": "bert"}, "a tokenizer of the kind 'bert'"),
         ({"tokenizer.ggml.model": None}, "a tokenizer of the kind None"),
         ({"llama.context_length": None}, "llama.context_length is missing"),
@@ -66,10 +73,6 @@ def test_a_file_shorter_than_its_header_says_is_cut_short(tmp_path: Path, missin
         ({"llama.block_count": 0}, "llama.block_count is 0"),
         ({"llama.block_count": 513}, "llama.block_count is 513"),
         ({"llama.block_count": "1"}, "llama.block_count is '1'"),
-        ({"llama.nextn_predict_layers": 2}, "llama.nextn_predict_layers is 2"),
-        ({"llama.expert_count": 2000, "llama.expert_used_count": 2}, "llama.expert_count is 2000"),
-        ({"llama.expert_count": 8}, "llama.expert_used_count is missing"),
-        ({"llama.expert_used_count": 2}, "llama.expert_used_count is 2"),
         ({"llama.rope.scaling.type": "linaer"}, "llama.rope.scaling.type is 'linaer'"),
     ],
 )
@@ -98,10 +101,25 @@ def test_a_split_model_needs_every_part_whole(tmp_path: Path) -> None:
     first, second = tmp_path / FIRST_PART, tmp_path / "model-00002-of-00002.gguf"
     first.write_bytes(model_file({"split.count": 2}))
     assert f"there is no model file {second}" in refusal(first).message
-    second.write_bytes(model_file({"split.count": 2})[:-1])
+    second.write_bytes(model_file(more=[PART_NUMBER])[:-1])
     assert f"{second} is cut short" in refusal(first).message
-    second.write_bytes(model_file({"split.count": 2}))
+    second.write_bytes(model_file(more=[PART_NUMBER]))
     assert check_model_file(first).tensors
+
+
+@pytest.mark.parametrize("number", [None, 1], ids=["missing", "of another type"])
+def test_a_part_whose_number_llama_cpp_would_assert_on_is_refused(tmp_path: Path, number: int | None) -> None:
+    first, second = tmp_path / FIRST_PART, tmp_path / "model-00002-of-00002.gguf"
+    first.write_bytes(model_file({"split.count": 2}))
+    second.write_bytes(model_file({"split.no": number}))
+    assert f"{second} does not say which part it is" in refusal(first).message
+
+
+def test_a_part_with_a_tensor_that_cannot_be_computed_is_refused(tmp_path: Path) -> None:
+    first, second = tmp_path / FIRST_PART, tmp_path / "model-00002-of-00002.gguf"
+    first.write_bytes(model_file({"split.count": 2}))
+    second.write_bytes(model_file(tensors=[("blk.0.attn_norm.weight", (32,), F16, 0)], more=[PART_NUMBER]))
+    assert "'blk.0.attn_norm.weight' cannot have the type 1" in refusal(first).message
 
 
 @pytest.mark.parametrize("name", ["model.gguf", "model-00002-of-00002.gguf", "model-00001-of-00003.gguf"])
