@@ -35,6 +35,14 @@ class ModelError(CoalmError):
     """A model cannot be found, read or loaded."""
 
 
+class HubError(CoalmError):
+    """The Hub, or the way to it, refused or failed."""
+
+
+class StoreError(CoalmError):
+    """The local store cannot be read or written: no room, no permission, a damaged record."""
+
+
 class ContextFullError(CoalmError):
     """The prompt, or the prompt and the answer, do not fit into the context. Nothing was cut."""
 

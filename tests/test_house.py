@@ -24,7 +24,7 @@ LAYERS = (
     ("types", "errors", "paths"),
     ("catalog", "grammar", "grammars", "demo", "models"),
     ("dialects",),
-    ("runtime", "decoding", "tools"),
+    ("hub", "store", "pull", "runtime", "decoding", "tools"),
     ("session",),
     ("evals", "converters"),
     ("cli",),
