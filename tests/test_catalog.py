@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from coalm_lite import dialects, models
-from coalm_lite.catalog import QUANTS, read_catalog, resolve_model, shipped_catalog
-from coalm_lite.errors import ModelError, UsageError
+from coalm_lite import dialects
+from coalm_lite.catalog import QUANTS, catalog, read_catalog, shipped_catalog, user_catalog_path
+from coalm_lite.errors import ModelError
 
-SIZE = 'title = "T"\ncontext_tokens = 5\ndialects = ["cra"]\nlicense = "L"\n'
+SIZE = (
+    'title = "T"\ncontext_tokens = 5\ndialects = ["cra"]\nlicense = "L"\nnon_commercial = true\nparameters = 9\n'
+    "layers = 1\nhidden = 8\nfeed_forward = 8\nheads = 4\nkv_heads = 2\nvocabulary = 3\n"
+)
 GOOD = f'[sizes.a]\n{SIZE}checkpoint = "o/r"\n'
 FILE = '[files.a-q4]\nsize = "a"\nquant = "Q4_K_M"\nrepository = "o/r"\npath = "p.gguf"\napproximate_bytes = 7\n'
 
@@ -27,63 +28,26 @@ def test_a_larger_quant_of_a_size_is_a_larger_file() -> None:
     assert sizes == sorted(sizes)
 
 
-def test_the_shipped_model_is_found_inside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "__file__", str(tmp_path / "__init__.py"))
-    with pytest.raises(ModelError, match=r"model nano is missing .*coalm-nano\.Q8_0\.gguf") as raised:
-        resolve_model("nano")
-    assert "path" in raised.value.hint
-    (tmp_path / "coalm-nano.Q8_0.gguf").touch()
-    found = resolve_model("nano")
-    assert found.is_shipped
-    assert found.path == tmp_path / "coalm-nano.Q8_0.gguf"
+def test_the_shapes_give_the_published_kv_cache_sizes_and_checkpoint_sizes() -> None:
+    shipped = shipped_catalog().sizes
+    kib_a_token = {name: 2 * 2 * size.layers * size.kv_heads * size.head_width / 1024 for name, size in shipped.items()}
+    assert kib_a_token == {"nano": 3, "8b": 128, "70b": 320, "405b": 504}
+    for size in shipped.values():
+        feed_forward = 3 * size.hidden * size.feed_forward
+        attention = 2 * size.hidden * (size.hidden + size.kv_heads * size.head_width)
+        norms = 2 * size.hidden
+        outside = 2 * size.vocabulary * size.hidden + size.hidden
+        assert size.parameters == size.layers * (feed_forward + attention + norms) + outside, size.name
 
 
-@pytest.mark.parametrize("text", ["model.gguf", "./nano", "folder/model", "../8b-q4", "Model.GGUF", "/a/b"])
-def test_a_path_is_a_path_even_when_nothing_is_there(text: str) -> None:
-    reference = resolve_model(text)
-    assert reference.path == Path(text)
-    assert not reference.is_shipped
-
-
-def test_a_path_may_begin_at_the_home_folder(_own_home: Path) -> None:
-    assert resolve_model("~/m.gguf").path == _own_home / "m.gguf"
-
-
-def test_a_known_model_that_is_not_here_says_what_it_is_and_how_to_give_its_path() -> None:
-    with pytest.raises(ModelError) as raised:
-        resolve_model("8b-q4")
-    assert "CoALM-8B.Q4_K_M.gguf of mradermacher/CoALM-8B-GGUF, about 4.92 GB" in raised.value.message
-    assert "./CoALM-8B.Q4_K_M.gguf" in raised.value.hint
-    assert "cannot pull" in raised.value.hint
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "message", "hint"),
-    [
-        ("70b-q4", ModelError, "nobody has published .* uiuc-convai/CoALM-70B", "CoALM-70B.gguf"),
-        ("405b", ModelError, "nobody has published", "CoALM-405B.gguf"),
-        ("8b", UsageError, "8b has several files", "8b-q2, 8b-q3, 8b-q4"),
-        ("8b_q4", UsageError, "no model called '8b_q4'", "Did you mean 8b-q4"),
-        ("nana", UsageError, "no model called 'nana'", "Did you mean nano"),
-        ("gpt", UsageError, "no model called 'gpt'", "Name one of nano, 8b-q2"),
-        ("8b-q9", UsageError, "no model called '8b-q9'", "Did you mean 8b-q"),
-        ("hf:owner/repo/file.gguf", UsageError, "not on this machine", "./file.gguf"),
-        ("http://localhost:8000", UsageError, "not on this machine", "./model.gguf"),
-        ("", UsageError, "no model called ''", "Name one of"),
-    ],
-)
-def test_what_cannot_be_opened_says_why_and_what_can(text: str, kind: type[Exception], message: str, hint: str) -> None:
-    with pytest.raises(kind, match=message) as raised:
-        resolve_model(text)
-    assert hint in getattr(raised.value, "hint", "")
-
-
-def test_a_file_without_suffix_is_told_to_write_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("weights").touch()
-    with pytest.raises(UsageError) as raised:
-        resolve_model("weights")
-    assert "./weights" in raised.value.hint
+def test_only_the_embedded_model_may_be_used_commercially() -> None:
+    assert {name: size.non_commercial for name, size in shipped_catalog().sizes.items()} == {
+        "nano": False,
+        "8b": True,
+        "70b": True,
+        "405b": True,
+    }
+    assert all(("NC" in size.license) == size.non_commercial for size in shipped_catalog().sizes.values())
 
 
 def test_a_good_catalog_is_read() -> None:
@@ -111,6 +75,18 @@ def test_a_good_catalog_is_read() -> None:
         (GOOD + 'instructions = "long"', "instructions: is 'long', not one of full, short"),
         (GOOD + 'shipped_file = "f"', "checkpoint: give either it or shipped_file"),
         (GOOD + FILE.replace('size = "a"', 'size = "b"'), "files.a-q4: size: is 'b', which is none of a"),
+        (GOOD.replace("= true", "= 1"), "non_commercial: must be true or false"),
+        (GOOD.replace("non_commercial = true", ""), "non_commercial: is missing"),
+        (GOOD.replace("heads = 4", "heads = 3"), "hidden: must be a multiple of heads"),
+        (GOOD.replace("kv_heads = 2", "kv_heads = 3"), "heads: must be a multiple of kv_heads"),
+        (GOOD.replace("layers = 1", "layers = 0.5"), "layers: must be a whole number above 0"),
+        (GOOD + FILE.replace("[files.a-q4]", "[files.a]"), "files.a: name: is that of a size"),
+        (GOOD + FILE.replace("a-q4", '"../x"'), "files.../x: name: a name has letters"),
+        (GOOD + FILE.replace("a-q4", '"x.GGUF"'), "files.x.GGUF: name: a name has letters"),
+        (GOOD + FILE.replace("a-q4", '"hf:a"'), "name: a name has letters"),
+        (GOOD + FILE.replace("a-q4", '""'), "name: a name has letters"),
+        (GOOD + FILE.replace('path = "p.gguf"', ""), "files.a-q4: path: is missing"),
+        (GOOD + FILE.replace("= 7", "= 0"), "files.a-q4: approximate_bytes: must be a whole number above 0"),
     ],
 )
 def test_a_wrong_catalog_is_refused_with_place_and_key(text: str, message: str) -> None:
@@ -118,3 +94,62 @@ def test_a_wrong_catalog_is_refused_with_place_and_key(text: str, message: str) 
         read_catalog(text, "mine.toml")
     assert message in raised.value.message
     assert raised.value.hint
+
+
+def write_own(text: str | bytes) -> None:
+    path = user_catalog_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+
+def test_without_a_file_of_the_users_the_catalog_is_the_shipped_one() -> None:
+    assert catalog() is shipped_catalog()
+
+
+def test_a_users_entries_stand_beside_the_shipped_ones_and_replace_those_of_their_name() -> None:
+    write_own(
+        '[files.mine]\nrepository = "o/r"\npath = "p.gguf"\n' + FILE.replace("a-q4", "8b-q4").replace('"a"', '"8b"')
+    )
+    found, shipped = catalog(), shipped_catalog()
+    assert found.files["8b-q4"].repository == "o/r"
+    assert shipped.files["8b-q4"].repository != "o/r"
+    assert found.names == [*shipped.names, "mine"]
+    mine = found.files["mine"]
+    assert (mine.size, mine.quant, mine.approximate_bytes) == ("", "", 0)
+    assert dict(found.sizes) == dict(shipped.sizes)
+
+
+def test_a_user_may_describe_a_size_and_name_a_file_of_it() -> None:
+    write_own(GOOD + FILE)
+    assert catalog().sizes[catalog().files["a-q4"].size].title == "T"
+
+
+def test_a_mark_that_windows_editors_write_first_is_no_fault() -> None:
+    write_own(b"\xef\xbb\xbf" + FILE.replace('"a"', '"8b"').encode())
+    assert "a-q4" in catalog().files
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[files", "is no TOML"),
+        (b"\xff\xfe[", "cannot be read"),
+        (FILE, "files.a-q4: size: is 'a'"),
+        (GOOD.replace("[sizes.a]", "[sizes.nano]"), "only coalm-lite itself"),
+        (GOOD.replace('checkpoint = "o/r"', 'shipped_file = "f"'), "only coalm-lite itself"),
+        (FILE.replace("a-q4", "nano").replace('"a"', '"8b"'), "files.nano: name: is that of a size"),
+    ],
+)
+def test_a_users_wrong_catalog_is_refused_with_the_name_of_its_file(text: str | bytes, message: str) -> None:
+    write_own(text)
+    with pytest.raises(ModelError) as raised:
+        catalog()
+    assert str(user_catalog_path()) in raised.value.message
+    assert message in raised.value.message
+    assert raised.value.hint
+
+
+def test_a_folder_in_the_catalogs_place_is_told() -> None:
+    user_catalog_path().mkdir(parents=True)
+    with pytest.raises(ModelError, match="cannot be read"):
+        catalog()

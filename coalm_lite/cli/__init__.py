@@ -24,6 +24,14 @@ PROGRAM = "coalm-lite"
 COMMANDS = {
     "chat": "Talk with a model that calls tools.",
     "run": "Answer one request, for scripts.",
+    "pull": "Fetch a model from the Hugging Face Hub.",
+    "list": "List the models on this machine.",
+    "show": "Show what is known of a model on this machine.",
+    "use": "Choose the model that chat uses when none is named.",
+    "verify": "Check that pulled files are unchanged.",
+    "rm": "Delete pulled models.",
+    "prune": "Delete what interrupted pulls left.",
+    "doctor": "Check this machine and this installation.",
 }
 
 

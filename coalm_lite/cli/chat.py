@@ -14,29 +14,39 @@ if TYPE_CHECKING:
     from coalm_lite.cli.chat_loop import Screen
     from coalm_lite.cli.slash import Chat
 
-DEFAULT_MODEL = "nano"
-
 
 @click.command()
-@click.argument("model", default=DEFAULT_MODEL)
+@click.argument("model", required=False)
 @session_options
 @click.option("--json", "as_json", is_flag=True, help="Read a request a line, write an event a line, as JSON.")
 @verbosity_options
 @pass_invocation
-def chat(invocation: Invocation, /, model: str, yes: bool, as_json: bool, **given: Any) -> None:
+def chat(invocation: Invocation, /, model: str | None, yes: bool, as_json: bool, **given: Any) -> None:
     """Talk with a model that calls tools.
 
-    MODEL is nano, the model inside this package and the default, or the path of a GGUF file. Each call is shown and
-    asked about before it runs, unless --yes is given. /help in the chat lists its commands.
+    MODEL is nano, the model inside this package, a pulled model's name, or the path of a GGUF file. Without it, it is
+    the model pulled last or chosen with `coalm-lite use`, else nano. Each call is shown and asked about before it runs,
+    unless --yes is given. /help in the chat lists its commands.
 
     With --json, a line of standard input is a request, and standard output gets one object a line: text, tool_call,
     tool_result, done, error. Calls then run only with --yes; without it the model is told that they were not allowed.
     """
-    options = SessionOptions.read(model, given)
+    options = SessionOptions.read(_default_model() if model is None else model, given)
     if as_json:
         _chat_in_lines(invocation, options, yes)
     else:
         _chat_on_screen(invocation, options, yes)
+
+
+def _default_model() -> str:
+    """The name of the model to use, after it was said why it is not the chosen one."""
+    from coalm_lite.cli.wording import printable
+    from coalm_lite.store.names import default_model
+
+    chosen = default_model()
+    if chosen.note:
+        click.echo(printable(chosen.note), err=True)
+    return chosen.name
 
 
 def _chat_in_lines(invocation: Invocation, options: SessionOptions, yes: bool) -> None:

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coalm_lite import dialects
-from coalm_lite.catalog import ModelReference, resolve_model
 from coalm_lite.cli.invocation import EngineFactory
 from coalm_lite.cli.options import DEMO, NO_TOOLS, SessionOptions
 from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.errors import UsageError
 from coalm_lite.session import Session
+from coalm_lite.store.names import ModelReference, resolve_model
 from coalm_lite.tools import Toolbox, ToolLike, load_tools
 from coalm_lite.types import ToolCall
 
-DIALECTS_KEY = "coalm.dialects"
 DEFAULT_DIALECT = "cra"
 
 
@@ -49,7 +48,7 @@ def open_model(
         session = Session(
             engine,
             tools,
-            dialect=options.dialect or _default_dialect(engine.info.metadata),
+            dialect=options.dialect or _default_dialect(reference, engine.info.metadata),
             system=options.system,
             sampling=options.sampling,
             max_steps=options.max_steps,
@@ -80,7 +79,6 @@ def _tools_called(name: str, database: Path | None) -> list[ToolLike]:
     return load_tools(Path(name).expanduser())
 
 
-def _default_dialect(metadata: Mapping[str, str]) -> str:
-    """The first dialect that the model file names and that is known here."""
-    named = [name.strip() for name in metadata.get(DIALECTS_KEY, "").split(",")]
-    return next((name for name in named if name in dialects.NAMES), DEFAULT_DIALECT)
+def _default_dialect(reference: ModelReference, metadata: Mapping[str, str]) -> str:
+    """The model's first dialect that is known here."""
+    return next((name for name in reference.dialects(metadata) if name in dialects.NAMES), DEFAULT_DIALECT)

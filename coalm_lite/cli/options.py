@@ -134,7 +134,7 @@ def verbosity_options(command: Command) -> Command:
         is_flag=True,
         expose_value=False,
         callback=_lower,
-        help="Say less: no first screen in a chat, no calls in a run.",
+        help="Say less: no first screen in a chat, no calls in a run, no progress.",
     )
     verbose = click.option(
         "-v", "--verbose", count=True, expose_value=False, callback=_raise, help="Show timings; -vv: logs, tracebacks."

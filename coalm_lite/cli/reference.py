@@ -56,8 +56,8 @@ def _help_text(command: click.Command) -> str:
 
 
 def _argument(argument: click.Argument) -> str:
-    name = (argument.name or "").upper()
-    return name if argument.required else f"[{name}]"
+    name = argument.metavar or (argument.name or "").upper()
+    return name if argument.required or argument.metavar else f"[{name}]"
 
 
 def _option(option: click.Option) -> str:

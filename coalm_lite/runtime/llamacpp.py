@@ -67,6 +67,11 @@ def _start_llama() -> Callable[..., object]:
     return ctypes.cast(c_library.strlen, native.ggml_abort_callback)
 
 
+def llama_build() -> tuple[str, bool]:
+    """What the build says of its CPU features, as `AVX2 = 1 | FMA = 1 |`, and whether it can use a GPU."""
+    return native.llama_print_system_info().decode(errors="replace"), native.llama_supports_gpu_offload()
+
+
 class LlamaEngine:
     """An `Engine` on llama.cpp. Make one with `load`, free it with `close` or a `with` block."""
 

@@ -64,7 +64,7 @@ def test_a_name_that_no_model_has(command_line: CommandLine) -> None:
 
 
 def test_a_model_that_is_not_on_this_machine(command_line: CommandLine) -> None:
-    check(command_line, 1, ["CoALM-8B.Q4_K_M.gguf", "is not on this machine", "cannot pull"], "8b-q4")
+    check(command_line, 1, ["CoALM-8B.Q4_K_M.gguf", "is not on this machine", "coalm-lite pull 8b-q4"], "8b-q4")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_the_reference_names_every_command_and_every_option() -> None:
         found = commands.get_command(click.Context(commands), name)
         assert found is not None
         options = [parameter.opts[-1] for parameter in found.params if isinstance(parameter, click.Option)]
-        assert len(options) > 5
+        assert options
         for option in options:
             assert f"`{option}" in section
 

@@ -1,0 +1,56 @@
+"""`coalm-lite pull` on a real terminal: the question about the licence, and the bar."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub.hub_server import Hub, hub_server
+
+pexpect = pytest.importorskip("pexpect")
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal is POSIX's")
+KEY = "mradermacher/CoALM-8B-GGUF/CoALM-8B.Q4_K_M.gguf"
+QUESTION = "Do you accept it"
+
+
+@pytest.fixture
+def hub(tiny_model: Path) -> Iterator[Hub]:
+    with hub_server({KEY: tiny_model}) as running:
+        yield running
+
+
+def started(hub: Hub) -> pexpect.spawn:
+    environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "TERM": "xterm", "NO_COLOR": "1"}
+    command = ["-m", "coalm_lite.cli", "pull", "8b-q4"]
+    return pexpect.spawn(sys.executable, command, env=environment, timeout=120, encoding="utf-8", dimensions=(40, 160))
+
+
+def test_a_licence_that_is_accepted_is_asked_about_once(hub: Hub) -> None:
+    hub.faults.bytes_per_s = 2_000_000
+    first = started(hub)
+    first.expect(QUESTION)
+    assert hub.body_bytes_sent() == 0
+    first.sendline("y")
+    first.expect(r"fetching \S+ .*of 5\.36 MB")
+    first.expect("8b-q4 is ready")
+    first.expect(pexpect.EOF)
+    first.close()
+    assert first.exitstatus == 0
+    second = started(hub)
+    assert second.expect([QUESTION, "nothing had to be fetched"]) == 1
+    second.close()
+
+
+def test_a_licence_that_is_not_accepted_ends_the_pull(hub: Hub) -> None:
+    running = started(hub)
+    running.expect(QUESTION)
+    running.sendline("n")
+    running.expect("the licence was not accepted, so nothing was fetched")
+    running.expect(pexpect.EOF)
+    running.close()
+    assert (running.exitstatus, hub.body_bytes_sent()) == (1, 0)
