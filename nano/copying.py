@@ -73,6 +73,7 @@ class _Words:
             case 2:
                 return self.world.reference()
             case _:
-                words = [self.world.made_up_town() for _ in range(self.rng.randint(1, 5))]
+                made_up = self.rng.choice((self.world.made_up_town, self.world.made_up_word))
+                words = [made_up() for _ in range(self.rng.randint(1, 5))]
                 text = " ".join(words)
                 return text.lower() if self.rng.random() < 0.5 else text

@@ -21,10 +21,10 @@ class Mixture:
     multiwoz_states: int = 4000
     multiwoz_conversations: int = 400
     sgd_conversations: int = 300
-    town_conversations: int = 1500
+    town_conversations: int = 2500
     snips_states: int = 800
     masked_calls: int = 700
-    copying: int = 3000
+    copying: int = 4000
 
 
 class Corpus:

@@ -17,6 +17,17 @@ from nano import phrases as say
 AREAS = ("north", "south", "east", "west", "centre")
 PRICES = ("cheap", "moderate", "expensive")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ONSETS = (
+    "", "", *"bcdfghjklmnprstvwz",
+    "bl", "br", "ch", "cl", "cr", "dr", "fl", "gr", "pl", "pr", "sh", "st", "th", "tr",
+)  # fmt: skip
+_VOWELS = ("a", "e", "i", "o", "u", "a", "e", "i", "o", "ea", "ee", "ie", "oo", "ou", "y")
+_CODAS = ("", "", "", "n", "r", "l", "s", "t", "m", "nd", "ck", "rt", "x", "ng")
+_NAME_FORMS = (
+    "{adjective} {noun} {word}", "{adjective} {noun} {word}", "The {adjective} {noun}", "{noun} {word}",
+    "{town} {word}", "{surname}'s {word}", "{made_up}'s {word}", "{made_up} {word}", "{made_up} {town}",
+    "{noun} and {other}",
+)  # fmt: skip
 _REFERENCE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 
@@ -38,6 +49,11 @@ class World:
     def made_up_town(self) -> str:
         """A town's name that no table has."""
         return self.rng.choice(say.TOWN_STARTS) + self.rng.choice(say.TOWN_MIDDLES) + self.rng.choice(say.TOWN_ENDS)
+
+    def made_up_word(self) -> str:
+        """A capitalised word of one to three syllables, of so many kinds that most begin with another token."""
+        parts = (self.rng.choice(_ONSETS) + self.rng.choice(_VOWELS) + self.rng.choice(_CODAS) for _ in range(3))
+        return "".join(list(parts)[: self.rng.randint(1, 3)]).capitalize()
 
     def reference(self) -> str:
         """A booking reference."""
@@ -98,20 +114,16 @@ class World:
         return f"{total // 60:02d}:{total % 60:02d}"
 
     def _name(self, words: tuple[str, ...]) -> str:
-        word = self.rng.choice(words)
-        match self.rng.randrange(7):
-            case 0 | 1:
-                return f"{self.rng.choice(say.NAME_ADJECTIVES)} {self.rng.choice(say.NAME_NOUNS)} {word}"
-            case 2:
-                return f"The {self.rng.choice(say.NAME_ADJECTIVES)} {self.rng.choice(say.NAME_NOUNS)}"
-            case 3:
-                return f"{self.rng.choice(say.NAME_NOUNS)} {word}"
-            case 4:
-                return f"{self.made_up_town()} {word}"
-            case 5:
-                return f"{self.rng.choice(say.SURNAMES)}'s {word}"
-            case _:
-                return f"{self.rng.choice(say.NAME_NOUNS)} and {self.rng.choice(say.NAME_NOUNS)}"
+        form = self.rng.choice(_NAME_FORMS)
+        return form.format(
+            adjective=self.rng.choice(say.NAME_ADJECTIVES),
+            noun=self.rng.choice(say.NAME_NOUNS),
+            other=self.rng.choice(say.NAME_NOUNS),
+            surname=self.rng.choice(say.SURNAMES),
+            town=self.made_up_town(),
+            made_up=self.made_up_word(),
+            word=self.rng.choice(words),
+        )
 
     def _venue(self, kind: str, wanted: JsonObject) -> JsonObject | None:
         rows = [row for row in _demo_rows(kind) if all(row.get(k) == v for k, v in wanted.items())] if self.real else []

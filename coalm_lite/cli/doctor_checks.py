@@ -14,7 +14,8 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from coalm_lite import __version__, paths
+import coalm_lite
+from coalm_lite import paths
 from coalm_lite.catalog import catalog
 from coalm_lite.cli.output import size_words
 from coalm_lite.errors import CoalmError
@@ -72,7 +73,11 @@ def findings(offline: bool) -> Iterator[Finding]:
 
 
 def _versions() -> Finding:
-    found = [f"coalm-lite {__version__}", f"Python {platform.python_version()}", platform.platform(terse=True)]
+    found = [
+        f"coalm-lite {coalm_lite.__version__}",
+        f"Python {platform.python_version()}",
+        platform.platform(terse=True),
+    ]
     missing = []
     for package in _PACKAGES:
         try:

@@ -62,7 +62,9 @@ def pull(
     """
     from coalm_lite.cli.pull_progress import PullScreen
     from coalm_lite.hub.client import HubClient
+    from coalm_lite.hub.refusals import offline_reason
     from coalm_lite.pull.build import NotPublishedError
+    from coalm_lite.pull.fetch import recorded
     from coalm_lite.pull.plan import plan_pull
     from coalm_lite.store.cache import HubCache
 
@@ -71,7 +73,12 @@ def pull(
     try:
         plan = plan_pull(model, client, cache, context_tokens)
     except HubError as error:
-        return _use_recorded(model, cache, error, as_json)
+        pulled = recorded(model, cache)
+        if pulled is None:
+            raise
+        reason = "--offline" if offline else offline_reason()
+        warn(f"the Hub was not asked because of {reason}" if reason else error.message)
+        return _use(pulled, as_json, dry_run)
     except NotPublishedError as error:
         _print_estimate(error.estimate, as_json)
         raise
@@ -84,15 +91,15 @@ def pull(
     return _fetch(plan, client, cache, screen, as_json)
 
 
-def _use_recorded(model: str, cache: HubCache, error: HubError, as_json: bool) -> int:
-    """Take the model as it was pulled before, when the Hub does not tell of it; `error` again when it is not here."""
-    from coalm_lite.pull.fetch import use_recorded
+def _use(pulled: Pulled, as_json: bool, dry_run: bool) -> int:
+    """Take a model as it was pulled before."""
+    from coalm_lite.store.default import set_default
 
-    pulled = use_recorded(model, cache)
-    if pulled is None:
-        raise error
-    warn(f"the Hub was not asked or did not help; {pulled.manifest.name} is as it was at {pulled.manifest.pulled_at}")
-    _print_pulled(pulled, as_json)
+    if dry_run:
+        click.echo(printable(f"{pulled.manifest.name} is here as it was pulled at {pulled.manifest.pulled_at}"))
+    else:
+        set_default(pulled.manifest.name)
+        _print_pulled(pulled, as_json)
     return 0
 
 
@@ -132,7 +139,8 @@ def _agree(plan: PullPlan, accept_license: bool) -> None:
                 f"the licence allows no commercial use and must be accepted first: {printable(plan.license)}",
                 "Read it, then run this again with --accept-license; that is asked once.",
             )
-        if not click.confirm("This licence allows no commercial use. Do you accept it?", err=True):
+        click.echo(printable(f"The licence allows no commercial use: {plan.license}"), err=True)
+        if not click.confirm("Do you accept it?", err=True):
             raise PullRefusedError("the licence was not accepted, so nothing was fetched")
     accept(plan.license)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
+_HINT = "Check HF_ENDPOINT: a mirror that says so is at fault, or something on the way that answers in the Hub's place."
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
@@ -37,11 +39,15 @@ class RemoteFile:
     def __post_init__(self) -> None:
         HubPlace(self.repository, self.path, revision=self.branch)  # UsageError for names that cannot be taken
         if not _SHA1.fullmatch(self.revision):
-            raise HubError(f"{self.place}: the Hub named {self.revision[:80]!r} as its commit, which is no git hash")
+            raise HubError(
+                f"{self.place}: the Hub named {self.revision[:80]!r} as its commit, which is no git hash", _HINT
+            )
         if not (_SHA256.fullmatch(self.etag) or _SHA1.fullmatch(self.etag)):
-            raise HubError(f"{self.place}: the Hub named no hash of this file, so its bytes could not be checked")
+            raise HubError(
+                f"{self.place}: the Hub named no hash of this file, so its bytes could not be checked", _HINT
+            )
         if self.size_bytes < 0:
-            raise HubError(f"{self.place}: the Hub named {self.size_bytes} bytes as the size of this file")
+            raise HubError(f"{self.place}: the Hub named {self.size_bytes} bytes as the size of this file", _HINT)
 
     @property
     def place(self) -> str:

@@ -26,10 +26,10 @@ from coalm_lite.store.default import set_default
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.manifest import Manifest, write_manifest
 from coalm_lite.store.names import pulled_models
+from coalm_lite.store.verify import hash_of
 
 Report = Callable[[Progress], None]
 Tell = Callable[[str], None]
-_HASHED_BYTES = 1 << 20
 _NOTHING = Downloaded(0, 0, 0)
 
 
@@ -71,16 +71,13 @@ def fetch(plan: PullPlan, client: HubClient, cache: HubCache, report: Report, te
     return Pulled(manifest, path, cost)
 
 
-def use_recorded(text: str, cache: HubCache) -> Pulled | None:
-    """The model `text` as it was pulled before, the default from now on; None when it is not here."""
+def recorded(text: str, cache: HubCache) -> Pulled | None:
+    """The model `text` as it was pulled before; None when it is not here."""
     try:
         model = pulled_models(text, cache)[0]
     except CoalmError:  # not pulled
         return None
-    if not model.present:
-        return None
-    set_default(model.manifest.name)
-    return Pulled(model.manifest, model.path, _NOTHING)
+    return Pulled(model.manifest, model.path, _NOTHING) if model.present else None
 
 
 @contextmanager
@@ -106,21 +103,13 @@ def _alone(lock_path: Path, tell: Tell) -> Iterator[None]:
 def _is_right(path: Path, remote: RemoteFile, report: Report, tell: Tell) -> bool:
     """Whether bytes that came from another tool, or by a pull that ended before its record, are those of the Hub."""
     tell("the file is in the cache already: its bytes are checked")
-    if _digest(path, remote, report) != remote.etag:
+    meter = Meter(report)
+    meter.begin("hashing", 0, remote.size_bytes)
+    if hash_of(path, remote, meter.add) != remote.etag:
         tell(f"its bytes in the cache ({path}) are damaged: they are fetched anew and replaced")
         return False
     check_model_file(path)
     return True
-
-
-def _digest(path: Path, remote: RemoteFile, report: Report) -> str:
-    digest, meter = remote.new_digest(), Meter(report)
-    meter.begin("hashing", 0, remote.size_bytes)
-    with store_errors(path), path.open("rb", buffering=0) as file:
-        while block := file.read(_HASHED_BYTES):
-            digest.update(block)
-            meter.add(len(block))
-    return digest.hexdigest()
 
 
 def _check(partial: Path, remote: RemoteFile) -> None:

@@ -6,7 +6,7 @@ Whether a graphics card has room for the weights is not known here, so with one,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from coalm_lite.errors import CoalmError, ModelError
 from coalm_lite.hub.client import HubClient
@@ -18,12 +18,13 @@ from coalm_lite.pull.presence import kept_file, partial_bytes
 from coalm_lite.pull.wanted import Description, describe, wanted_place
 from coalm_lite.runtime.gguf_header import LeadingValues, read_leading_values
 from coalm_lite.runtime.gguf_reader import quoted
-from coalm_lite.runtime.llama_limits import ARCHITECTURE
+from coalm_lite.runtime.llama_limits import ARCHITECTURE, SPLITTER_KEY, tokenizer_problem
 from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS
 from coalm_lite.store.cache import HubCache
 
 _START_BYTES = 256 << 10  # reaches past a file's hyperparameters
 _GIGABYTE = 1e9
+_CHOOSE_HINT = "Choose a model such as 8b-q4."
 
 
 class PullRefusedError(CoalmError):
@@ -32,28 +33,26 @@ class PullRefusedError(CoalmError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullPlan:
-    """What a pull will do. `kept`: the bytes are in the cache. `memory` is None where the model's shape is unknown."""
+    """What a pull will do. `kept`: the bytes are in the cache. `memory` is None where the model's shape is unknown.
+
+    `needs_consent`: the licence allows no commercial use and has not been accepted yet.
+    """
 
     description: Description
     remote: RemoteFile
     license: str
-    non_commercial: bool
+    needs_consent: bool
     kept: bool
     partial_bytes: int
     free_disk_bytes: int
     context_tokens: int
     memory: MemoryNeed | None
-    machine: Machine = field(default_factory=this_machine)
+    machine: Machine
 
     @property
     def missing_bytes(self) -> int:
         """What is still to be fetched."""
         return 0 if self.kept else self.remote.size_bytes - self.partial_bytes
-
-    @property
-    def needs_consent(self) -> bool:
-        """Whether the licence must be accepted first."""
-        return self.non_commercial and not is_accepted(self.license)
 
     def obstacles(self) -> tuple[str, ...]:
         """Why the model cannot be kept or used here, in words."""
@@ -95,16 +94,18 @@ def plan_pull(text: str, client: HubClient, cache: HubCache, context_tokens: int
     shape, trained = _shape_of_start(client, remote) if size is None else (shape_of_size(size), size.context_tokens)
     context_tokens = context_tokens or min(trained, DEFAULT_CONTEXT_TOKENS)
     license_text = size.license if size is not None else remote.license
+    non_commercial = size.non_commercial if size is not None else is_non_commercial(remote.license)
     return PullPlan(
         description=description,
         remote=remote,
         license=license_text,
-        non_commercial=size.non_commercial if size is not None else is_non_commercial(remote.license),
+        needs_consent=non_commercial and not is_accepted(license_text),
         kept=kept_file(cache, remote) is not None,
         partial_bytes=partial_bytes(cache, remote),
         free_disk_bytes=free_disk_bytes(cache.root),
         context_tokens=context_tokens,
         memory=memory_need(shape, remote.size_bytes, context_tokens) if shape else None,
+        machine=this_machine(),
     )
 
 
@@ -115,8 +116,11 @@ def _shape_of_start(client: HubClient, remote: RemoteFile) -> tuple[ModelShape |
     if architecture != ARCHITECTURE:
         raise ModelError(
             f"{remote.place} has the architecture {quoted(architecture)}; only {ARCHITECTURE!r}, CoALM's, works",
-            "Choose a model such as 8b-q4.",
+            _CHOOSE_HINT,
         )
+    problem = tokenizer_problem(start.values) if SPLITTER_KEY in start.values or start.complete else ""
+    if problem:
+        raise ModelError(f"{remote.place} {problem}", _CHOOSE_HINT)
     return shape_of_header(start.values, start.arrays), _trained_context_tokens(start)
 
 

@@ -9,13 +9,15 @@ itself, such as a missing tensor or one of the wrong shape, is left to it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from coalm_lite.runtime.gguf_header import GgufHeader, TensorInfo
-from coalm_lite.runtime.gguf_reader import VOCABULARY_KEY, quoted
+from coalm_lite.runtime.gguf_reader import VOCABULARY_KEY, Value, quoted
 from coalm_lite.runtime.gguf_types import F32, NOT_WEIGHTS
 
 ARCHITECTURE = "llama"
+TOKENIZER_KEY = "tokenizer.ggml.model"
+SPLITTER_KEY = "tokenizer.ggml.pre"
 
 _MAX_LAYERS = 512
 _MAX_NUMBER = (1 << 31) - 1
@@ -46,19 +48,27 @@ _SCALARS = (
 
 def vocabulary_problem(header: GgufHeader) -> str:
     """Why llama.cpp would not survive this vocabulary; "" for one that it can use."""
-    tokens, kind = header.vocabulary, header.values.get("tokenizer.ggml.model")
+    tokens = header.vocabulary
     if not tokens:
         return f"has no vocabulary ({VOCABULARY_KEY})"
-    if kind not in _TOKENIZERS_WITH_MARKERS:
-        return f"has a tokenizer of the kind {quoted(kind)}, which is not supported"
-    splitter = header.values.get("tokenizer.ggml.pre")
-    if kind == "gpt2" and splitter not in _SPLITTERS:
-        return f"splits text into words in the way {quoted(splitter)}, and not in Llama 3's (tokenizer.ggml.pre)"
+    problem = tokenizer_problem(header.values)
+    if problem:
+        return problem
     # As llama.cpp reads them: up to a NUL, and an empty one by its number.
     named = {_until_nul(token) or b"[EMPTY_%d]" % index for index, token in enumerate(tokens)}
     if len(named) != len(tokens):
         return f"has {len(tokens) - len(named)} tokens a second time"
-    return _missing_byte(named) if kind == "llama" else ""
+    return _missing_byte(named) if header.values.get(TOKENIZER_KEY) == "llama" else ""
+
+
+def tokenizer_problem(values: Mapping[str, Value]) -> str:
+    """Why the kind of tokenizer that the metadata names cannot be used; "" for one that can."""
+    kind, splitter = values.get(TOKENIZER_KEY), values.get(SPLITTER_KEY)
+    if kind not in _TOKENIZERS_WITH_MARKERS:
+        return f"has a tokenizer of the kind {quoted(kind)}, which is not supported"
+    if kind == "gpt2" and splitter not in _SPLITTERS:
+        return f"splits text into words in the way {quoted(splitter)}, and not in Llama 3's ({SPLITTER_KEY})"
+    return ""
 
 
 def _missing_byte(named: set[bytes]) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from coalm_lite.errors import ModelError
+from coalm_lite.hub.remote import RemoteFile
 from coalm_lite.runtime.model_file import check_model_file
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.local import LocalModel
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 State: TypeAlias = Literal["fine", "changed bytes", "missing", "bad header"]
 Report: TypeAlias = Callable[[int], None]
@@ -38,7 +36,7 @@ def verify(model: LocalModel, report: Report = lambda _bytes: None) -> Verified:
         size_bytes = model.path.stat().st_size
         if size_bytes != manifest.size_bytes:
             return Verified(model, "changed bytes", f"it has {size_bytes} bytes, and {manifest.size_bytes} were pulled")
-        found = _digest(manifest.remote.new_digest(), model.path, report)
+        found = hash_of(model.path, manifest.remote, report)
     if found != manifest.etag:
         return Verified(model, "changed bytes", f"its hash is {found}, and that of the pulled file is {manifest.etag}")
     try:
@@ -48,9 +46,10 @@ def verify(model: LocalModel, report: Report = lambda _bytes: None) -> Verified:
     return Verified(model, "fine")
 
 
-def _digest(digest: _Hash, path: Path, report: Report) -> str:
-    buffer = memoryview(bytearray(_CHUNK_BYTES))
-    with path.open("rb", buffering=0) as file:
+def hash_of(path: Path, remote: RemoteFile, report: Report) -> str:
+    """The hash of the bytes at `path`, of the kind that the Hub names for `remote`."""
+    digest, buffer = remote.new_digest(), memoryview(bytearray(_CHUNK_BYTES))
+    with store_errors(path), path.open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
             report(count)

@@ -114,7 +114,7 @@ class Scene:
         return self.partial_bytes() + sum(path.stat().st_size for path in self.cache.rglob("blobs/*"))
 
     def fetched_again_bytes(self) -> int:
-        """What the hub sent beyond what is kept."""
+        """What the hub sent beyond what is kept: what was on its way when a process or a disk ended, too."""
         return self.hub.body_bytes_sent() - self.kept_bytes()
 
     def is_complete(self) -> bool:
@@ -326,8 +326,8 @@ FAULTS = (
     Fault("404, no such file", named(f"hf:{REPOSITORY}/no.gguf"), 1, "there is no such file", complete=False),
     Fault("no network", no_network, 1, "no answer from http://127.0.0.1:9", complete=False),
     Fault("disk too small", full_disk, 1, "does not fit: the disk has", complete=False),
-    Fault("disk full half-way (--force)", really_full_disk, 1, "no room left in", complete=False),
-    Fault("disk full half-way, made larger, and again", disk_made_larger, again_share=0.2),
+    Fault("disk full half-way (--force)", really_full_disk, 1, "no room left in", 0.5, complete=False),
+    Fault("disk full half-way, made larger, and again", disk_made_larger, again_share=0.5),
     Fault("read-only cache", read_only, 1, "Read-only file system", complete=False),
     Fault("two pulls at once (the second one)", two_at_once),
     *(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from coalm_lite.store.cache import HubCache
-from coalm_lite.store.default import read_default
+from coalm_lite.store.default import read_default, set_default
 from tests.cli.conftest import CommandLine
 from tests.hub.hub_server import Hub, hub_server
 
@@ -99,12 +99,18 @@ def test_a_pulled_model_needs_no_hub(command_line: CommandLine, hub: Hub, monkey
     assert hub.requests == []
     command_line("pull", FREE)
     asked = len(hub.requests)
+    set_default("nano")
+    dry = command_line("pull", FREE, "--offline", "--dry-run")
+    assert (dry.code, read_default()) == (0, "nano")
+    assert f"{FREE} is here as it was pulled at" in dry.out
     offline = command_line("pull", FREE, "--offline")
-    assert offline.code == 0
-    assert "warning: the Hub was not asked or did not help" in offline.err
+    assert (offline.code, read_default()) == (0, FREE)
+    assert offline.err == "warning: the Hub was not asked because of --offline\n"
     assert len(hub.requests) == asked
     hub.repositories["someone/Free-GGUF"].private = True
-    assert command_line("pull", FREE).code == 0, "the Hub no longer shows it, and it is here"
+    gone = command_line("pull", FREE)
+    assert gone.code == 0, "the Hub no longer shows it, and it is here"
+    assert "warning: the Hub shows no repository" in gone.err
 
 
 def test_a_quant_that_nobody_published_says_what_building_it_takes(command_line: CommandLine, hub: Hub) -> None:

@@ -14,7 +14,7 @@ from coalm_lite.hub.client import HubClient
 from coalm_lite.hub.download import Downloaded, download
 from coalm_lite.hub.partial import companion_of
 from coalm_lite.hub.progress import Progress
-from coalm_lite.pull.fetch import Pulled, fetch, use_recorded
+from coalm_lite.pull.fetch import Pulled, fetch, recorded
 from coalm_lite.pull.plan import PullPlan
 from coalm_lite.store.cache import HubCache
 from coalm_lite.store.default import read_default
@@ -142,8 +142,8 @@ def test_a_pull_that_died_after_the_rename_is_finished_without_fetching(
 def test_bytes_that_are_no_loadable_model_get_no_name_and_are_deleted(
     fetching: Fetching, hub: Hub, cache: HubCache, planned: Planned
 ) -> None:
-    hub.replace(OTHER_KEY, model_file({"tokenizer.ggml.model": "bert"}))
-    with pytest.raises(ModelError, match=r"other\.Q8_0\.gguf has a tokenizer.*the file was deleted") as caught:
+    hub.replace(OTHER_KEY, model_file({"llama.rope.scaling.type": "odd"}))
+    with pytest.raises(ModelError, match=r"other\.Q8_0\.gguf.*rope\.scaling\.type.*the file was deleted") as caught:
         fetching(OTHER_PLACE)
     assert str(cache.root) not in caught.value.message
     repository = planned(OTHER_PLACE).remote.repository
@@ -155,10 +155,10 @@ def test_bytes_that_are_no_loadable_model_get_no_name_and_are_deleted(
 def test_a_foreign_file_that_is_no_loadable_model_is_left_alone(
     fetching: Fetching, hub: Hub, planned: Planned, cache: HubCache
 ) -> None:
-    content = model_file({"tokenizer.ggml.model": "bert"})
+    content = model_file({"llama.rope.scaling.type": "odd"})
     hub.replace(OTHER_KEY, content)
     blob = bring_by_another_tool(cache, planned(OTHER_PLACE), content)
-    with pytest.raises(ModelError, match="tokenizer"):
+    with pytest.raises(ModelError, match="scaling"):
         fetching(OTHER_PLACE)
     assert blob.read_bytes() == content
 
@@ -222,16 +222,15 @@ def test_without_links_the_file_lies_under_its_name_and_is_found_again(
     assert fetching().path.is_file(), "another commit's folder cannot lead to it: it is fetched again"
 
 
-def test_a_model_that_was_pulled_can_be_used_without_the_hub(fetching: Fetching, cache: HubCache) -> None:
-    assert use_recorded("8b-q4", cache) is None
+def test_a_model_that_was_pulled_is_found_without_the_hub(fetching: Fetching, cache: HubCache) -> None:
+    assert recorded("8b-q4", cache) is None
     pulled = fetching()
-    fetching(OTHER_PLACE)
-    again = use_recorded("8b-q4", cache)
+    again = recorded("8b-q4", cache)
     assert again is not None
-    assert (again.path, again.cost, read_default()) == (pulled.path, NOTHING, "8b-q4")
+    assert (again.manifest, again.path, again.cost) == (pulled.manifest, pulled.path, NOTHING)
     pulled.path.unlink()
-    assert use_recorded("8b-q4", cache) is None
-    assert use_recorded("nonsense", cache) is None
+    assert recorded("8b-q4", cache) is None
+    assert recorded("nonsense", cache) is None
 
 
 def test_a_cache_that_is_a_file_is_a_clear_error(fetching: Fetching, cache: HubCache, planned: Planned) -> None:

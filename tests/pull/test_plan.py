@@ -99,6 +99,12 @@ def test_a_model_of_another_family_is_refused_before_it_is_fetched(planned: Plan
         planned(OTHER_PLACE)
 
 
+def test_a_tokenizer_that_is_not_supported_is_refused_before_the_file_is_fetched(planned: Planned, hub: Hub) -> None:
+    hub.replace(OTHER_KEY, model_file({"tokenizer.ggml.model": "bert", "tokenizer.ggml.pre": "default"}))
+    with pytest.raises(ModelError, match="tokenizer of the kind 'bert'"):
+        planned(OTHER_PLACE)
+
+
 def test_a_header_that_tells_no_shape_leaves_the_memory_unknown(planned: Planned, hub: Hub) -> None:
     hub.replace(OTHER_KEY, model_file({"llama.context_length": 64, "llama.embedding_length": None}))
     plan = planned(OTHER_PLACE)
