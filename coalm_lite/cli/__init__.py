@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from coalm_lite.cli.invocation import EngineFactory
 
 PROGRAM = "coalm-lite"
-# Name, and the line that `--help` shows: each command stands in the module of its name.
+# Name, and the line that `--help` shows: each command stands in the module of its name, as the function of its name.
 COMMANDS = {
     "chat": "Talk with a model that calls tools.",
     "run": "Answer one request, for scripts.",
@@ -33,6 +33,8 @@ COMMANDS = {
     "prune": "Delete what interrupted pulls left.",
     "doctor": "Check this machine and this installation.",
 }
+# Except where that name is a builtin's, which the module would hide in this package.
+_HOMES = {"list": ("list_local", "list_models")}
 
 
 class LazyGroup(click.Group):
@@ -46,7 +48,8 @@ class LazyGroup(click.Group):
         """The command of this name, imported now."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        module, function = _HOMES.get(cmd_name, (cmd_name, cmd_name))
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), function)
         return command
 
     def resolve_command(

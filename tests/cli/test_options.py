@@ -50,8 +50,9 @@ def test_what_is_given_arrives() -> None:
     )
 
 
-def test_what_is_not_given_is_left_to_the_embedded_model_and_the_machine() -> None:
-    assert options(chat) == SessionOptions(
+def test_what_is_not_given_is_left_to_the_default_model_and_the_machine() -> None:
+    assert parsed(chat)["model"] is None
+    assert options(chat, "nano") == SessionOptions(
         model="nano",
         tools=(),
         database=None,

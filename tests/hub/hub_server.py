@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import json
 import re
@@ -22,7 +23,7 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -207,8 +208,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_quickly(self, path: Path, start: int, end: int) -> None:
         with path.open("rb") as file:
             for at in range(start, end, 64 * BLOCK_BYTES):
-                sent = self.connection.sendfile(file, at, min(64 * BLOCK_BYTES, end - at))
-                self.record.bytes_sent += sent
+                self._counted(min(64 * BLOCK_BYTES, end - at), functools.partial(self.connection.sendfile, file, at))
+
+    def _write(self, block: bytearray, count: int) -> int:
+        self.wfile.write(block)
+        return count
+
+    def _counted(self, count: int, send: Callable[[int], int]) -> None:
+        """Send so many bytes, recorded first: the client may ask for the record as soon as it has them."""
+        self.record.bytes_sent += count
+        sent = 0
+        try:
+            sent = send(count)
+        finally:
+            self.record.bytes_sent += sent - count
 
     def _send_blocks(self, stored: Stored, start: int, end: int, flip: int | None) -> None:
         at = start
@@ -216,8 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
             block = bytearray(read)
             if flip is not None and at <= flip < at + len(block):
                 block[flip - at] ^= 0xFF
-            self.wfile.write(block)
-            self.record.bytes_sent += len(block)
+            self._counted(len(block), functools.partial(self._write, block))
             at += len(block)
             if self.hub.faults.bytes_per_s and self.hub.released.wait(len(block) / self.hub.faults.bytes_per_s):
                 return

@@ -47,9 +47,6 @@ def list_models(remote: bool, as_json: bool) -> None:
         _print_local(as_json)
 
 
-list = list_models  # where the group looks for the command
-
-
 def _print_local(as_json: bool) -> None:
     from coalm_lite.store.cache import HubCache
     from coalm_lite.store.local import read_store
