@@ -88,12 +88,14 @@ def _screen() -> Screen:
 def _first_screen(conversation: Chat, asks: bool) -> str:
     """Three lines: the model, its tools, the way to more."""
     from coalm_lite.cli.wording import printable, tool_count_words
+    from coalm_lite.store.names import EMBEDDED
 
-    session = conversation.session
+    session, name = conversation.session, printable(conversation.model_name)
     count = len(session.tools.specs)
     asked = "" if not count else ", each call asked about first" if asks else ", calls run without asking"
+    embedded = ", the embedded model" if conversation.model_name == EMBEDDED else ""
     lines = (
-        f"{printable(conversation.model_name)} ({session.dialect.NAME}, {session.engine.info.context_tokens} tokens)",
+        f"{name}{embedded} ({session.dialect.NAME}, {session.engine.info.context_tokens} tokens)",
         f"{tool_count_words(count)}{asked}",
         "/help lists the commands, Ctrl-D quits",
     )

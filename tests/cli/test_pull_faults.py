@@ -43,4 +43,4 @@ def test_without_a_network_a_pull_says_so_and_chat_works_on_the_embedded_model(t
             check=False,
         )
         assert chat.returncode == 0, chat.stderr
-        assert "nano (cra" in chat.stdout + chat.stderr
+        assert "nano, the embedded model (cra" in chat.stdout + chat.stderr

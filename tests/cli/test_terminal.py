@@ -93,7 +93,7 @@ def test_ctrl_c_stops_an_answer_and_keeps_the_chat_and_ctrl_d_leaves_it(chats: l
 def test_the_embedded_model_asks_before_it_calls_a_demo_tool(chats: list[Chat], tmp_path: Path) -> None:
     chat = Chat("--database", str(tmp_path / "town.sqlite3"))
     chats.append(chat)
-    chat.see("nano (cra, 2048 tokens)", "9 tools, each call asked about first", "> ")
+    chat.see("nano, the embedded model (cra, 2048 tokens)", "9 tools, each call asked about first", "> ")
     chat.type("I need a cheap hotel in the north\r")
     chat.see("find_hotels(", "Run find_hotels?")
     chat.type("y\r")
