@@ -82,15 +82,16 @@ def write_tiny_model(path: Path, *, layers: int = LAYERS, seed: int = 0, name: s
     writer.add_rope_dimension_count(HEAD_WIDTH)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama-bpe")
-    writer.add_token_list(tokens)
-    writer.add_token_types([_CONTROL if token in SPECIAL else _NORMAL for token in tokens])
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(tokens.index("<|begin_of_text|>"))
-    writer.add_eos_token_id(tokens.index("<|eot_id|>"))
+    add_tokenizer(writer, tokens, merges)
     writer.add_add_bos_token(True)
-    for tensor, shape in _shapes(len(tokens), layers):
+    shapes = tensor_shapes(
+        vocabulary=len(tokens),
+        layers=layers,
+        hidden=HIDDEN,
+        feed_forward=FEED_FORWARD,
+        kv_width=KV_HEADS * HEAD_WIDTH,
+    )
+    for tensor, shape in shapes:
         writer.add_tensor(tensor, _weights(shape, seed, tensor))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -99,22 +100,35 @@ def write_tiny_model(path: Path, *, layers: int = LAYERS, seed: int = 0, name: s
     return path
 
 
-def _shapes(vocabulary_size: int, layers: int) -> list[tuple[str, tuple[int, ...]]]:
-    kv_width = KV_HEADS * HEAD_WIDTH
-    shapes: list[tuple[str, tuple[int, ...]]] = [("token_embd.weight", (vocabulary_size, HIDDEN))]
-    for layer in range(layers):
-        shapes += [
-            (f"blk.{layer}.attn_norm.weight", (HIDDEN,)),
-            (f"blk.{layer}.attn_q.weight", (HIDDEN, HIDDEN)),
-            (f"blk.{layer}.attn_k.weight", (kv_width, HIDDEN)),
-            (f"blk.{layer}.attn_v.weight", (kv_width, HIDDEN)),
-            (f"blk.{layer}.attn_output.weight", (HIDDEN, HIDDEN)),
-            (f"blk.{layer}.ffn_norm.weight", (HIDDEN,)),
-            (f"blk.{layer}.ffn_gate.weight", (FEED_FORWARD, HIDDEN)),
-            (f"blk.{layer}.ffn_up.weight", (FEED_FORWARD, HIDDEN)),
-            (f"blk.{layer}.ffn_down.weight", (HIDDEN, FEED_FORWARD)),
-        ]
-    return [*shapes, ("output_norm.weight", (HIDDEN,)), ("output.weight", (vocabulary_size, HIDDEN))]
+def add_tokenizer(writer: GGUFWriter, tokens: list[str], merges: list[str]) -> None:
+    """Write a Llama 3 tokenizer of these tokens and merges."""
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(tokens)
+    writer.add_token_types([_CONTROL if token in SPECIAL else _NORMAL for token in tokens])
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(tokens.index("<|begin_of_text|>"))
+    writer.add_eos_token_id(tokens.index("<|eot_id|>"))
+
+
+def tensor_shapes(
+    *, vocabulary: int, layers: int, hidden: int, feed_forward: int, kv_width: int
+) -> list[tuple[str, tuple[int, ...]]]:
+    """Each tensor of a Llama model, rows first."""
+    block = {
+        "attn_norm": (hidden,),
+        "attn_q": (hidden, hidden),
+        "attn_k": (kv_width, hidden),
+        "attn_v": (kv_width, hidden),
+        "attn_output": (hidden, hidden),
+        "ffn_norm": (hidden,),
+        "ffn_gate": (feed_forward, hidden),
+        "ffn_up": (feed_forward, hidden),
+        "ffn_down": (hidden, feed_forward),
+    }
+    inner = [(f"blk.{layer}.{name}.weight", sides) for layer in range(layers) for name, sides in block.items()]
+    outer = {"output_norm.weight": (hidden,), "output.weight": (vocabulary, hidden)}
+    return [("token_embd.weight", (vocabulary, hidden)), *inner, *outer.items()]
 
 
 def _weights(shape: tuple[int, ...], seed: int, tensor: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

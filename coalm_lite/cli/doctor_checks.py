@@ -24,9 +24,8 @@ from coalm_lite.hub.places import HubPlace
 from coalm_lite.hub.refusals import endpoint, offline_reason
 from coalm_lite.models import shipped_model_path
 from coalm_lite.pull.machine import free_disk_bytes, this_machine
-from coalm_lite.pull.memory import memory_need, shape_of_size
+from coalm_lite.pull.memory import usual_memory_need
 from coalm_lite.runtime.model_file import check_model_file
-from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS
 from coalm_lite.store.cache import HubCache
 from coalm_lite.store.local import read_store
 from coalm_lite.store.names import EMBEDDED, default_model
@@ -111,8 +110,7 @@ def _memory() -> Finding:
     for file in known.files.values():
         size = known.sizes.get(file.size)
         if size is not None and file.approximate_bytes:
-            context_tokens = min(size.context_tokens, DEFAULT_CONTEXT_TOKENS)
-            need = memory_need(shape_of_size(size), file.approximate_bytes, context_tokens)
+            need = usual_memory_need(size, file.approximate_bytes)
             if need.total_bytes <= machine.available_bytes:
                 fitting.append((need.total_bytes, file.name))
     found = f"{size_words(machine.available_bytes)} free of {size_words(machine.total_bytes)}"

@@ -11,8 +11,7 @@ import click
 from coalm_lite.catalog import Catalog, ModelSize, PublishedFile, catalog
 from coalm_lite.cli.output import print_json, print_table, size_words
 from coalm_lite.pull.machine import Machine, this_machine
-from coalm_lite.pull.memory import memory_need, shape_of_size
-from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS
+from coalm_lite.pull.memory import usual_memory_need
 from coalm_lite.store.cache import HubCache
 from coalm_lite.store.local import LocalModel, local_models
 from coalm_lite.store.names import named_models
@@ -65,8 +64,7 @@ def _offers(known: Catalog, machine: Machine, models: Sequence[LocalModel]) -> I
 def _published(file: PublishedFile, size: ModelSize | None, machine: Machine, here: bool) -> Offer:
     memory_bytes = 0
     if size is not None and file.approximate_bytes:
-        context_tokens = min(size.context_tokens, DEFAULT_CONTEXT_TOKENS)
-        memory_bytes = memory_need(shape_of_size(size), file.approximate_bytes, context_tokens).total_bytes
+        memory_bytes = usual_memory_need(size, file.approximate_bytes).total_bytes
     return Offer(
         name=file.name,
         repository=file.repository,

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from coalm_lite.catalog import Catalog, ModelSize
 from coalm_lite.errors import ModelError
-from coalm_lite.pull.memory import memory_need, shape_of_size
-from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS
+from coalm_lite.pull.memory import usual_memory_need
 
 LINE_BITS_PER_S = 100e6  # the line that the download's time is told for
 _BF16_BYTES, _F32_BYTES = 2, 4
@@ -51,14 +50,13 @@ def estimate_build(size: ModelSize, quant: str, known: Catalog) -> BuildEstimate
     """What building this quant of a size takes."""
     download_bytes = size.parameters * _BF16_BYTES
     file_bytes = int(size.parameters * _bytes_a_parameter(quant, known))
-    context_tokens = min(size.context_tokens, DEFAULT_CONTEXT_TOKENS)
     return BuildEstimate(
         name=f"{size.name}-{quant}",
         checkpoint=size.checkpoint,
         download_bytes=download_bytes,
         file_bytes=file_bytes,
         memory_bytes=size.vocabulary * size.hidden * (_BF16_BYTES + _F32_BYTES),
-        use_bytes=memory_need(shape_of_size(size), file_bytes, context_tokens).total_bytes,
+        use_bytes=usual_memory_need(size, file_bytes).total_bytes,
         download_s=download_bytes * _BITS_A_BYTE / LINE_BITS_PER_S,
     )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from coalm_lite.catalog import ModelSize
 from coalm_lite.runtime.gguf_reader import VOCABULARY_KEY, ArrayInfo, Value
-from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS, EXACT_CONTEXT_TOKENS
+from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS, DEFAULT_CONTEXT_TOKENS, EXACT_CONTEXT_TOKENS
 
 _F16_BYTES, _F32_BYTES = 2, 4
 _CONTEXT_STEP_TOKENS = 256  # llama.cpp rounds a context up to it
@@ -84,6 +84,11 @@ def _work_bytes(shape: ModelShape, cells: int, batch: int) -> int:
     """Room for the largest operand of a product in f16: attention's weights, or the feed-forward activation."""
     weights = cells * batch * shape.heads if cells <= EXACT_CONTEXT_TOKENS else 0
     return max(weights, batch * shape.feed_forward) * _F16_BYTES
+
+
+def usual_memory_need(size: ModelSize, weights_bytes: int) -> MemoryNeed:
+    """The memory that a model of the catalog takes with the context that it is opened with unless asked for more."""
+    return memory_need(shape_of_size(size), weights_bytes, min(size.context_tokens, DEFAULT_CONTEXT_TOKENS))
 
 
 def shape_of_size(size: ModelSize) -> ModelShape:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from coalm_lite.cli import main
 from coalm_lite.runtime.scripted import ScriptedEngine
+from tests.cli.outcome import Outcome
 from tests.gguf_models import tiny_model
 
 __all__ = ["tiny_model"]
@@ -29,19 +27,6 @@ def book(name: str) -> str:
         raise ValueError("no room is left")
     return "RX7"
 """
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run of the command line came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 class ScriptedModels:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from tests.cli.outcome import Outcome
 from tests.gguf_models import write_tiny_model
 from tests.hub.hub_server import OTHER_TOKEN, Hub, Refusal, hub_server
 
@@ -30,21 +31,6 @@ FOLDER = f"hf/hub/models--{REPOSITORY.replace('/', '--')}/"
 SLOW_BYTES_PER_S = 100_000
 FINISH_S = 300
 FORGOTTEN = ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "TRANSFORMERS_OFFLINE", "COALM_LITE_DEBUG")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one pull came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def message(self) -> str:
-        """The line that matters: the error, or else the last one."""
-        errors = [line for line in self.err.splitlines() if line.startswith("error: ")]
-        return (errors or (self.out or self.err).splitlines() or [""])[-1]
 
 
 class Scene:

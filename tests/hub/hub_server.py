@@ -23,6 +23,7 @@ import socketserver
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -116,7 +117,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # as socketserver calls it
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler, ABC):
     """What both servers share: the record, refusals, and bodies with their faults."""
 
     protocol_version = "HTTP/1.1"
@@ -149,11 +150,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.answer()
 
+    @abstractmethod
     def place(self) -> Place:
-        raise NotImplementedError
+        """Which of the hub's sides was asked."""
 
+    @abstractmethod
     def answer(self) -> None:
-        raise NotImplementedError
+        """Answer a request that no fault refused."""
 
     def say(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         """A short answer."""

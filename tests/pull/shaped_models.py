@@ -14,9 +14,8 @@ from string import ascii_lowercase
 import numpy as np
 from gguf import GGUFWriter
 
-from tests.gguf_models import SPECIAL, vocabulary
+from tests.gguf_models import add_tokenizer, tensor_shapes, vocabulary
 
-_NORMAL, _CONTROL = 1, 3
 _F16_BYTES = 2
 
 
@@ -49,13 +48,7 @@ def write_zero_model(path: Path, shape: ZeroModel) -> Path:
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_rope_dimension_count(shape.hidden // shape.heads)
     writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama-bpe")
-    writer.add_token_list(tokens)
-    writer.add_token_types([_CONTROL if token in SPECIAL else _NORMAL for token in tokens])
-    writer.add_token_merges(merges)
-    writer.add_bos_token_id(tokens.index("<|begin_of_text|>"))
-    writer.add_eos_token_id(tokens.index("<|eot_id|>"))
+    add_tokenizer(writer, tokens, merges)
     data_bytes = _add_tensors(writer, shape)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -75,30 +68,16 @@ def nonsense_merges(count: int) -> list[str]:
 def _add_tensors(writer: GGUFWriter, shape: ZeroModel) -> int:
     """Announce the tensors; returns the bytes of their data, each padded to 32."""
     total = 0
-    for name, sides in tensor_shapes(shape):
+    tensors = tensor_shapes(
+        vocabulary=shape.vocabulary,
+        layers=shape.layers,
+        hidden=shape.hidden,
+        feed_forward=shape.feed_forward,
+        kv_width=shape.kv_heads * (shape.hidden // shape.heads),
+    )
+    for name, sides in tensors:
         kind = np.dtype(np.float32) if len(sides) == 1 else np.dtype(np.float16)
         size_bytes = int(np.prod(sides)) * kind.itemsize
         writer.add_tensor_info(name, sides, kind, size_bytes)
         total += -(-size_bytes // 32) * 32
     return total
-
-
-def tensor_shapes(shape: ZeroModel) -> list[tuple[str, tuple[int, ...]]]:
-    """Each tensor of a Llama model, rows first."""
-    hidden, wide = shape.hidden, shape.feed_forward
-    kv_width = shape.kv_heads * (hidden // shape.heads)
-    sides: list[tuple[str, tuple[int, ...]]] = [("token_embd.weight", (shape.vocabulary, hidden))]
-    for layer in range(shape.layers):
-        block = {
-            "attn_norm": (hidden,),
-            "attn_q": (hidden, hidden),
-            "attn_k": (kv_width, hidden),
-            "attn_v": (kv_width, hidden),
-            "attn_output": (hidden, hidden),
-            "ffn_norm": (hidden,),
-            "ffn_gate": (wide, hidden),
-            "ffn_up": (wide, hidden),
-            "ffn_down": (hidden, wide),
-        }
-        sides += [(f"blk.{layer}.{name}.weight", tensor) for name, tensor in block.items()]
-    return [*sides, ("output_norm.weight", (hidden,)), ("output.weight", (shape.vocabulary, hidden))]

@@ -17,7 +17,7 @@ from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS
 from tests.pull.shaped_models import ZeroModel, write_zero_model
 
 ERROR = 0.08  # measured: 0.03
-SMALL_BYTES = 16 << 20  # a process that compiles its modules, as in a new checkout, takes 10 MB more
+SMALL_BYTES = 8 << 20
 NANO = shape_of_size(shipped_catalog().sizes["nano"])
 ATTENTION = ZeroModel(layers=1, heads=32, kv_heads=8, context_tokens=2048)
 FEED_FORWARD = ZeroModel(layers=2, hidden=512, feed_forward=16384, context_tokens=512)
@@ -36,7 +36,11 @@ def shape_of(path: Path) -> ModelShape:
 
 
 def measured(path: Path, context_tokens: int) -> dict[str, int]:
-    """What the engine really took."""
+    """What the engine really took: the least of three runs, since a run may have more pages mapped, never fewer."""
+    return min((_run(path, context_tokens) for _ in range(3)), key=lambda run: run["peak_rss_bytes"])
+
+
+def _run(path: Path, context_tokens: int) -> dict[str, int]:
     command = [sys.executable, "-m", "tests.pull.measured_engine", str(path), str(context_tokens)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     values: dict[str, int] = json.loads(done.stdout)
