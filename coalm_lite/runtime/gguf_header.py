@@ -53,7 +53,8 @@ class TensorInfo:
 class GgufHeader:
     """What a GGUF file says of itself. `needed_bytes` is the least length of a whole file.
 
-    `type_ids` has the GGUF type of each of `values`, and of each of `arrays` the type of an array.
+    `type_ids` has the GGUF type of each of `values`, and of each of `arrays` the type of an array. `text_spans` has
+    where each text lies in the file: its first byte and its length in bytes.
     """
 
     version: int
@@ -65,6 +66,7 @@ class GgufHeader:
     alignment: int
     data_offset: int
     needed_bytes: int
+    text_spans: Mapping[str, tuple[int, int]]
 
     @property
     def texts(self) -> dict[str, str]:
@@ -140,6 +142,7 @@ def _whole_header(reader: GgufReader) -> GgufHeader:
         alignment,
         data_offset,
         data_offset + last_end,
+        read.text_spans,
     )
 
 

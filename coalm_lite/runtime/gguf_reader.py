@@ -48,10 +48,14 @@ class ArrayInfo:
 
 @dataclass(slots=True)
 class Metadata:
-    """What was read so far: scalars with their type ids, arrays, and the vocabulary's tokens."""
+    """What was read so far: scalars with their type ids, arrays, and the vocabulary's tokens.
+
+    `text_spans` has where each text lies in the file: its first byte and its length in bytes.
+    """
 
     values: dict[str, Value] = field(default_factory=dict)
     type_ids: dict[str, int] = field(default_factory=dict)
+    text_spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     arrays: dict[str, ArrayInfo] = field(default_factory=dict)
     vocabulary: tuple[bytes, ...] = ()
 
@@ -153,6 +157,7 @@ class GgufReader:
         elif type_id == STRING:
             text = self.text_bytes(_MAX_KEPT_BYTES, f"the value of {quoted(key)}")
             metadata.values[key] = text.decode(errors="replace")
+            metadata.text_spans[key] = (self.position - len(text), len(text))
         else:
             form = self._scalar(type_id, key)
             metadata.values[key] = form.unpack_from(self._data, self._skip(form.size, quoted(key)))[0]

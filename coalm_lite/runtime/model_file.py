@@ -26,15 +26,22 @@ _CHAT_HINT = "Choose a model that writes text, such as CoALM-8B in GGUF form."
 
 def check_model_file(path: Path) -> GgufHeader:
     """The header of the model at `path`; ModelError, with the way out, for a file that must not be loaded."""
-    header = _checked_header(path)
+    header = check_vocabulary_file(path)
     _check_generative(path, header)
+    _check_tensors(path, header)
+    for part in _other_parts(path, header):
+        _check_part(part)
+    return header
+
+
+def check_vocabulary_file(path: Path) -> GgufHeader:
+    """The header of a file whose vocabulary may be loaded, with weights or without; ModelError as above."""
+    header = _checked_header(path)
+    _check_architecture(path, header)
     if problem := vocabulary_problem(header):
         raise ModelError(f"{path} {problem}", _CHAT_HINT)
     if problem := wrong_value(header):
         raise ModelError(f"{path}: {problem}, which is not supported", _OTHER_HINT)
-    _check_tensors(path, header)
-    for part in _other_parts(path, header):
-        _check_part(part)
     return header
 
 
@@ -67,7 +74,8 @@ def _checked_header(path: Path) -> GgufHeader:
     return header
 
 
-def _check_generative(path: Path, header: GgufHeader) -> None:
+def _check_architecture(path: Path, header: GgufHeader) -> str:
+    """The architecture's name, which is the supported one."""
     architecture = header.values.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
         raise ModelError(f"{path} names no architecture (general.architecture)", DAMAGED_HINT)
@@ -76,6 +84,11 @@ def _check_generative(path: Path, header: GgufHeader) -> None:
             f"{path} has the architecture {quoted(architecture)}; only {ARCHITECTURE!r}, CoALM's, is supported",
             _CHAT_HINT,
         )
+    return architecture
+
+
+def _check_generative(path: Path, header: GgufHeader) -> None:
+    architecture = _check_architecture(path, header)
     if not header.tensors and _number(header, "split.count") < 2:
         raise ModelError(f"{path} holds a vocabulary and no weights", _CHAT_HINT)
     causal = header.values.get(f"{architecture}.attention.causal", True)

@@ -1,0 +1,44 @@
+"""llama.cpp's library, started once, with its log taken. The only file that imports `llama_cpp`; others use `native`.
+
+Import it only where a model is loaded: it takes 0.3 s.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from functools import cache
+
+import llama_cpp.llama_cpp as native
+
+from coalm_lite.runtime.llama_log import LlamaLog
+
+__all__ = ["LOG", "llama_build", "native", "start_llama", "take_log"]
+
+LOG = LlamaLog()
+_take_log = native.llama_log_callback(LOG.take)  # held here: llama.cpp keeps only its address
+
+
+def take_log() -> None:
+    """Have llama.cpp's lines come here; whoever else uses llama_cpp in this process may have set a callback since."""
+    native.llama_log_set(_take_log, ctypes.c_void_p(0))
+
+
+@cache
+def start_llama() -> Callable[..., object]:
+    """Start the library once; returns the abort callback.
+
+    The callback runs after every node of the compute graph, several hundred times a token, on a thread of llama.cpp's;
+    one written in Python would wait for the interpreter's lock each time. C's `strlen` has the right shape: it takes
+    the data pointer and returns 0, false, until `Cancel` has put a character there.
+    """
+    take_log()
+    native.llama_backend_init()
+    c_library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+    return ctypes.cast(c_library.strlen, native.ggml_abort_callback)
+
+
+def llama_build() -> tuple[str, bool]:
+    """What the build says of its CPU features, as `AVX2 = 1 | FMA = 1 |`, and whether it can use a GPU."""
+    return native.llama_print_system_info().decode(errors="replace"), native.llama_supports_gpu_offload()
