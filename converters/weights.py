@@ -41,26 +41,51 @@ class StoredTensor:
     shape: tuple[int, ...]
     offset: int
 
+    @property
+    def place(self) -> str:
+        """The file and the tensor, for messages."""
+        return f"{self.path}: {self.name}"
+
     def blocks(self, rows_per_block: int) -> Iterator[NDArray[np.float32]]:
         """The rows in order as float32 (row, column), at most `rows_per_block` at a time; a vector is one row."""
+        first = 0
+        for raw in self.raw_blocks(rows_per_block):
+            block = decode_rows(raw, self.dtype, self.shape[-1], self.place, first)
+            first += len(block)
+            yield block
+
+    def raw_blocks(self, rows_per_block: int) -> Iterator[NDArray[np.uint8]]:
+        """The bytes of the rows in order, at most `rows_per_block` rows at a time."""
         rows, columns = (1, *self.shape)[-2:]
         with self.path.open("rb") as file:
             file.seek(self.offset)
             for first in range(0, rows, rows_per_block):
                 count = min(rows_per_block, rows - first)
                 data = file.read(count * columns * _VALUE_BYTES[self.dtype])
-                yield self._checked(data, first, count, columns)
+                if len(data) != count * columns * _VALUE_BYTES[self.dtype]:
+                    raise ModelError(f"{self.place}: the file ended while it was read", _HINT)
+                yield np.frombuffer(data, np.uint8)
 
-    def _checked(self, data: bytes, first_row: int, rows: int, columns: int) -> NDArray[np.float32]:
-        if len(data) != rows * columns * _VALUE_BYTES[self.dtype]:
-            raise ModelError(f"{self.path}: {self.name}: the file ended while it was read", _HINT)
-        block = widen(data, self.dtype).reshape(rows, columns)
-        finite = np.isfinite(block)
-        if not finite.all():
-            row, column = (int(index) for index in np.argwhere(~finite)[0])
-            place = f"row {first_row + row}, column {column}"
-            raise ModelError(f"{self.path}: {self.name}: {place} is {block[row, column]}, not a finite number", _HINT)
-        return block
+
+def decode_rows(
+    raw: NDArray[np.uint8], dtype: Dtype, columns: int, place: str, first_row: int = 0
+) -> NDArray[np.float32]:
+    """Stored bytes of whole rows as float32 (row, column), all finite; a value that is not is named with `place`."""
+    block = widen(raw, dtype).reshape(-1, columns)
+    if not _all_finite(raw, dtype):
+        row, column = (int(index) for index in np.argwhere(~np.isfinite(block))[0])
+        problem = f"row {first_row + row}, column {column} is {block[row, column]}, not a finite number"
+        raise ModelError(f"{place}: {problem}", _HINT)
+    return block
+
+
+def _all_finite(raw: NDArray[np.uint8], dtype: Dtype) -> bool:
+    """Whether no exponent is all ones; the stored form is read, since it is the smallest."""
+    if not raw.size:
+        return True
+    word, mask = ("<u4", 0x7F800000) if dtype == "F32" else ("<u2", 0x7F80 if dtype == "BF16" else 0x7C00)
+    exponents = np.bitwise_and(raw.view(word), mask)
+    return int(exponents.max()) != mask
 
 
 def index_checkpoint(folder: Path) -> dict[str, StoredTensor]:
