@@ -36,7 +36,7 @@ def check_model_file(path: Path) -> GgufHeader:
 
 def check_vocabulary_file(path: Path) -> GgufHeader:
     """The header of a file whose vocabulary may be loaded, with weights or without; ModelError as above."""
-    header = _checked_header(path)
+    header = whole_header(path)
     _check_architecture(path, header)
     if problem := vocabulary_problem(header):
         raise ModelError(f"{path} {problem}", _CHAT_HINT)
@@ -51,13 +51,13 @@ def trained_context_tokens(header: GgufHeader) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _checked_header(path: Path) -> GgufHeader:
-    """The header of a file that is there and as long as its header says."""
+def whole_header(path: Path, kind: str = "model") -> GgufHeader:
+    """The header of a GGUF file that is there and as long as its header says; `kind` names it in errors."""
     try:
         if path.is_dir():
-            raise ModelError(f"{path} is a folder, and a model is one GGUF file", "Give the path of the .gguf file.")
+            raise ModelError(f"{path} is a folder, and the {kind} is one GGUF file", "Give the path of the .gguf file.")
         if not path.is_file():
-            raise ModelError(f"there is no model file {path}", "Check the path and its spelling.")
+            raise ModelError(f"there is no {kind} file {path}", "Check the path and its spelling.")
         size_bytes = path.stat().st_size
         if size_bytes == 0:
             raise ModelError(f"{path} is empty", DAMAGED_HINT)
@@ -103,7 +103,7 @@ def _check_tensors(path: Path, header: GgufHeader) -> None:
 
 def _check_part(path: Path) -> None:
     """A part's own claims; llama.cpp asserts the type of its number, and refuses politely what else is wrong."""
-    header = _checked_header(path)
+    header = whole_header(path)
     if header.type_ids.get(_SPLIT_NUMBER) != UINT16:
         raise ModelError(f"{path} does not say which part it is ({_SPLIT_NUMBER})", DAMAGED_HINT)
     _check_tensors(path, header)
