@@ -169,10 +169,10 @@ def _match(
         spec = expected.get(name)
         if spec is None:
             problem = f"not a tensor of a Llama with {config.layers} layers and no biases"
-            raise ModelError(f"{tensor.path}: {name}: {problem}", "Only plain Llama checkpoints can be converted.")
+            raise ModelError(f"{tensor.place}: {problem}", "Only plain Llama checkpoints can be converted.")
         if tensor.shape != spec.shape:
             problem = f"has shape {list(tensor.shape)}, config.json asks for {list(spec.shape)}"
-            raise ModelError(f"{tensor.path}: {name}: {problem}", "config.json and the weights must belong together.")
+            raise ModelError(f"{tensor.place}: {problem}", "config.json and the weights must belong together.")
         matched.append((spec, tensor))
     return matched
 
@@ -190,7 +190,7 @@ def _plan_tensor(
         kind = GGMLQuantizationType.F16  # as llama-quantize falls back
     if through is not None and through.name == tensor.dtype:
         through = None
-    place = f"{tensor.path}: {tensor.name}"
+    place = f"{tensor.place}"
     head_rows = config.head_dim if spec.heads else 0
     return _PlannedTensor(TensorInfo(spec.name, spec.shape, kind), tensor, place, head_rows, through)
 

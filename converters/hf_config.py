@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,20 @@ _MOST_LAYERS = 4096  # far above any model; a damaged count must not fill the me
 _HINT = "Only Llama checkpoints in Hugging Face layout can be converted; download the folder again if it should be one."
 
 
+def parse_json(text: bytes | bytearray) -> JsonValue:
+    """The value in a JSON text; ValueError for what is none, or has a key a second time: who is right then?"""
+    value: JsonValue = json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats)
+    return value
+
+
+def _without_repeats(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {repeated!r:.80} stands there a second time")
+    return known
+
+
 @dataclass(frozen=True, slots=True)
 class JsonFile:
     """A JSON object and the file it came from, so that every complaint names the file and the key."""
@@ -35,7 +50,7 @@ class JsonFile:
     def read(cls, path: Path) -> JsonFile:
         """The object in `path`; raises ModelError when it is missing, unreadable or no JSON object."""
         try:
-            data: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(path.read_bytes())
         except FileNotFoundError as error:
             raise ModelError(f"{path}: file not found", _HINT) from error
         except (OSError, ValueError, RecursionError) as error:
