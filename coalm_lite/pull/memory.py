@@ -19,8 +19,9 @@ _F16_BYTES, _F32_BYTES = 2, 4
 _CONTEXT_STEP_TOKENS = 256  # llama.cpp rounds a context up to it
 # Measured with 128,256 tokens and 280,000 merges: texts, attributes and the two tables to look them up.
 _VOCABULARY_BYTES_A_TOKEN = 576
-# Measured: Python, llama.cpp's library and numpy take 43 MiB, graphs and the command line the rest.
-_PROCESS_BYTES = 64 << 20
+# Measured: 58 to 66 MiB for Python, numpy, the command line and llama.cpp's library, by their versions and the machine.
+PROCESS_BYTES = 62 << 20
+_GRAPH_BYTES = 6 << 20  # measured: llama.cpp's graphs, scheduler and tables, for small models and large ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,8 @@ def memory_need(
     kv_numbers = shape.layers * shape.kv_heads * (shape.key_width + shape.value_width)
     vocabulary_bytes = shape.vocabulary * _VOCABULARY_BYTES_A_TOKEN
     batch = min(batch_tokens, cells)
-    buffers = compute_bytes(shape, cells, batch) + _work_bytes(shape, cells, batch) + vocabulary_bytes + _PROCESS_BYTES
+    engine = compute_bytes(shape, cells, batch) + _work_bytes(shape, cells, batch) + vocabulary_bytes + _GRAPH_BYTES
+    buffers = engine + PROCESS_BYTES
     return MemoryNeed(weights_bytes, cells * kv_numbers * _F16_BYTES, buffers)
 
 

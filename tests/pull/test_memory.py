@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from coalm_lite.catalog import shipped_catalog
 from coalm_lite.models import shipped_model_path
-from coalm_lite.pull.memory import ModelShape, compute_bytes, memory_need, shape_of_header, shape_of_size
+from coalm_lite.pull.memory import (
+    PROCESS_BYTES,
+    MemoryNeed,
+    ModelShape,
+    compute_bytes,
+    memory_need,
+    shape_of_header,
+    shape_of_size,
+)
 from coalm_lite.runtime.gguf_header import read_header
 from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS
 from tests.pull.shaped_models import ZeroModel, write_zero_model
 
 ERROR = 0.08  # measured: 0.03
 SMALL_BYTES = 8 << 20
+PROCESS_SPREAD_BYTES = 16 << 20  # by the versions of Python and its packages, and by the machine
+    16 << 20
+)  # what Python and its packages take is theirs: versions and machines differ by this much
 NANO = shape_of_size(shipped_catalog().sizes["nano"])
 ATTENTION = ZeroModel(layers=1, heads=32, kv_heads=8, context_tokens=2048)
 FEED_FORWARD = ZeroModel(layers=2, hidden=512, feed_forward=16384, context_tokens=512)
@@ -55,7 +67,7 @@ def test_the_formula_is_near_what_the_engine_takes(model: ZeroModel, tmp_path: P
     need = memory_need(shape_of(path), path.stat().st_size, model.context_tokens)
     computed = compute_bytes(shape_of(path), model.context_tokens, DEFAULT_BATCH_TOKENS)
     assert computed == pytest.approx(found["compute_bytes"], rel=0.03)
-    assert need.total_bytes == pytest.approx(found["peak_rss_bytes"], rel=ERROR, abs=SMALL_BYTES)
+    check_total(need, found)
 
 
 @needs_proc
@@ -63,8 +75,14 @@ def test_the_formula_is_near_for_a_large_vocabulary_and_for_the_embedded_model(t
     large = write_zero_model(tmp_path / "model.gguf", VOCABULARY)
     for path, context_tokens in ((large, 512), (shipped_model_path("coalm-nano.Q8_0.gguf"), 2048)):
         need = memory_need(shape_of(path), path.stat().st_size, context_tokens)
-        peak = measured(path, context_tokens)["peak_rss_bytes"]
-        assert need.total_bytes == pytest.approx(peak, rel=ERROR, abs=SMALL_BYTES)
+        check_total(need, measured(path, context_tokens))
+
+
+def check_total(need: MemoryNeed, found: Mapping[str, int]) -> None:
+    """Hold the model's part and the process's part of a need each against its measurement."""
+    grown = found["peak_rss_bytes"] - found["process_bytes"]
+    assert need.total_bytes - PROCESS_BYTES == pytest.approx(grown, rel=ERROR, abs=SMALL_BYTES)
+    assert pytest.approx(found["process_bytes"], abs=PROCESS_SPREAD_BYTES) == PROCESS_BYTES
 
 
 def test_the_kv_cache_of_8b_is_128_kib_a_token_and_rounded_up() -> None:
