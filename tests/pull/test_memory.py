@@ -28,8 +28,6 @@ from tests.pull.shaped_models import ZeroModel, write_zero_model
 ERROR = 0.08  # measured: 0.03
 SMALL_BYTES = 8 << 20
 PROCESS_SPREAD_BYTES = 16 << 20  # by the versions of Python and its packages, and by the machine
-    16 << 20
-)  # what Python and its packages take is theirs: versions and machines differ by this much
 NANO = shape_of_size(shipped_catalog().sizes["nano"])
 ATTENTION = ZeroModel(layers=1, heads=32, kv_heads=8, context_tokens=2048)
 FEED_FORWARD = ZeroModel(layers=2, hidden=512, feed_forward=16384, context_tokens=512)
