@@ -33,6 +33,31 @@ class Waits:
         return min(self.longest_s, self.first_s * 2.0 ** max(0, failures - 1)) * random.uniform(0.5, 1.0)
 
 
+class Patience:
+    """Decides, for bytes that come by several requests, how long to wait after one that failed, or to give up.
+
+    Only a request that brought a byte which was never there before counts as progress.
+    """
+
+    def __init__(self, waits: Waits, position: int) -> None:
+        self._waits = waits
+        self._furthest = position
+        self._failures = 0
+
+    def pause_s(self, error: TemporaryError, position: int) -> float:
+        """The pause before the next request, now that all bytes before `position` came; or raises `error`."""
+        self._failures = 0 if position > self._furthest else self._failures + 1
+        self._furthest = max(self._furthest, position)
+        if self._failures >= self._waits.tries:
+            raise error
+        return self._waits.pause_s(self._failures, error.retry_after_s)
+
+
+def wait_words(error: TemporaryError, pause_s: float) -> str:
+    """What a user reads meanwhile."""
+    return f"{error.message}; again in {pause_s:.0f} s"
+
+
 def patiently(ask: Callable[[], Answer], waits: Waits, tell: Callable[[str], None]) -> Answer:
     """What `ask` returns, asked again while a server is busy; each wait is told.
 
@@ -45,6 +70,6 @@ def patiently(ask: Callable[[], Answer], waits: Waits, tell: Callable[[str], Non
             if isinstance(error, UnreachableError) and failures > 1:
                 raise
             pause_s = waits.pause_s(failures, error.retry_after_s)
-            tell(f"{error.message}; again in {pause_s:.0f} s")
+            tell(wait_words(error, pause_s))
             time.sleep(pause_s)
     return ask()

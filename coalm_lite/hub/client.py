@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from coalm_lite.errors import HubError, UsageError
 from coalm_lite.hub import library, snapshot
 from coalm_lite.hub.backoff import Waits, patiently
+from coalm_lite.hub.download import download
+from coalm_lite.hub.folder import RemoteFolder
+from coalm_lite.hub.partial import companion_of
 from coalm_lite.hub.places import HubPlace, check_file_name
+from coalm_lite.hub.ranges import RangeReader
 from coalm_lite.hub.refusals import endpoint, no_hub, offline, offline_reason
 from coalm_lite.hub.remote import RemoteFile
 from coalm_lite.hub.transfer import open_body
@@ -42,13 +47,9 @@ class HubClient:
 
         Raises UsageError when the place fits several files, HubError when it fits none.
         """
-        self._check_allowed(place.text)
-        info = self._patiently(lambda: library.model_info(place.repository, place.revision))
+        info, commit = self._info(place)
         path = place.path or _choose(place, [sibling.rfilename for sibling in info.siblings or ()])
         _check_takable(place, path)
-        commit = info.sha
-        if not commit:
-            raise no_hub(endpoint(), f"it names no commit of {place.repository}")
         metadata = self._patiently(lambda: library.file_metadata(place.repository, path, commit))
         if metadata.commit_hash != commit or metadata.size is None:
             raise no_hub(endpoint(), f"it names no size, or another commit, for {path!r}")
@@ -63,6 +64,27 @@ class HubClient:
             branch=place.revision,
         )
 
+    def folder(self, place: HubPlace) -> RemoteFolder:
+        """All files of the repository that `place` means, at the commit that it has now."""
+        info, commit = self._info(place)
+        listed = self._patiently(lambda: library.file_tree(place.repository, commit))
+        entries = {file.path: (file.lfs.sha256 if file.lfs else file.blob_id, file.size) for file in listed}
+        return RemoteFolder(place.repository, commit, place.revision, _license_of(info), bool(info.gated), entries)
+
+    def fetch(self, remote: RemoteFile, target: Path) -> None:
+        """Write the whole file to `target`, its hash checked; what a failed call leaves, the next one goes on with."""
+        self._check_allowed(remote.place)
+        download(remote, target, lambda progress: self._tell(progress.note) if progress.note else None, self._waits)
+        companion_of(target).unlink(missing_ok=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[RemoteFile], RangeReader]]:
+        """How to read parts of files; all of them share their connections, until the block ends."""
+        from requests import Session
+
+        with Session() as session:
+            yield lambda remote: RangeReader(remote, session, self._waits, self._tell)
+
     def read_start(self, remote: RemoteFile, count: int) -> bytes:
         """The file's first `count` bytes, or all when it has fewer."""
         self._check_allowed(remote.place)
@@ -72,6 +94,14 @@ class HubClient:
     def link(self, remote: RemoteFile, cache_root: Path) -> Path:
         """The file's path in the cache, leading to its blob, which must be there; asks nobody."""
         return snapshot.link(remote, cache_root)
+
+    def _info(self, place: HubPlace) -> tuple[ModelInfo, str]:
+        """What the Hub says of a repository, and its commit."""
+        self._check_allowed(place.text)
+        info = self._patiently(lambda: library.model_info(place.repository, place.revision))
+        if not info.sha:
+            raise no_hub(endpoint(), f"it names no commit of {place.repository}")
+        return info, info.sha
 
     def _check_allowed(self, wanted: str) -> None:
         if self._forbidden_by:

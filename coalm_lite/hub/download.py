@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coalm_lite.errors import HubError
-from coalm_lite.hub.backoff import Waits
+from coalm_lite.hub.backoff import Patience, Waits, wait_words
 from coalm_lite.hub.partial import Partial, discard, disk_errors, open_partial
 from coalm_lite.hub.progress import Meter, Progress
 from coalm_lite.hub.refusals import TemporaryError
@@ -76,21 +76,14 @@ class _Fetch:
 
     def run(self) -> None:
         """Ask until nothing is missing; the error of the last try when too many brought nothing new."""
-        failures, furthest = 0, self._kept.length
+        patience = Patience(self._waits, self._kept.length)
         while self._kept.missing_bytes:
             try:
                 self._ask()
             except TemporaryError as error:
-                failures = 0 if self._kept.length > furthest else failures + 1
-                furthest = max(furthest, self._kept.length)
-                if failures >= self._waits.tries:
-                    raise
-                self._pause(failures, error)
-
-    def _pause(self, failures: int, error: TemporaryError) -> None:
-        pause_s = self._waits.pause_s(failures, error.retry_after_s)
-        self._meter.wait(f"{error.message}; again in {pause_s:.0f} s")
-        time.sleep(pause_s)
+                pause_s = patience.pause_s(error, self._kept.length)
+                self._meter.wait(wait_words(error, pause_s))
+                time.sleep(pause_s)
 
     def _ask(self) -> None:
         kept = self._kept

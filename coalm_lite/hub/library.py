@@ -13,6 +13,7 @@ from coalm_lite.hub.refusals import endpoint, no_hub, refused, unreachable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata, ModelInfo
+    from huggingface_hub.hf_api import RepoFile
 
 Answer = TypeVar("Answer")
 
@@ -52,6 +53,21 @@ def model_info(repository: str, revision: str) -> ModelInfo:
         repository,
         f"{repository}@{revision}",
     )
+
+
+def file_tree(repository: str, revision: str) -> list[RepoFile]:
+    """Every file of a repository at a revision, with its size and hash; one request for each thousand."""
+    _prepare()
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    api = HfApi(endpoint=endpoint())
+
+    def ask() -> list[RepoFile]:
+        found = api.list_repo_tree(repository, recursive=True, revision=revision)
+        return [entry for entry in found if isinstance(entry, RepoFile)]
+
+    return _asked(ask, repository, f"{repository}@{revision}")
 
 
 def file_metadata(repository: str, path: str, revision: str) -> HfFileMetadata:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 1 << 20
 _MAX_REDIRECTS = 8
+_SHORT_BYTES = 1 << 14
 _REDIRECTS = (301, 302, 303, 307, 308)
 _COUNT = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})")
@@ -48,17 +49,21 @@ class Body:
 
 
 @contextmanager
-def open_body(remote: RemoteFile, first: int = 0, last: int | None = None) -> Iterator[Body]:
+def open_body(
+    remote: RemoteFile, first: int = 0, last: int | None = None, session: requests.Session | None = None
+) -> Iterator[Body]:
     """The file's bytes from `first` on, to `last` included or to the end; a server may ignore either.
 
-    Raises TemporaryError for what may pass, HubError for what will not: a refusal, or a file that is not `remote`.
+    With a `session` its connections are used again, for which a body must have been read to its end. Raises
+    TemporaryError for what may pass, HubError for what will not: a refusal, or a file that is not `remote`.
     """
     import requests
 
     headers = {"Accept-Encoding": "identity"}
     if first or last is not None:
         headers["Range"] = f"bytes={first}-{'' if last is None else last}"
-    with requests.Session() as session, _followed(session, remote, headers) as response:
+    opened = nullcontext(session) if session else requests.Session()
+    with opened as used, _followed(used, remote, headers) as response:
         yield _body(response, remote)
 
 
@@ -77,7 +82,19 @@ def _followed(session: requests.Session, remote: RemoteFile, headers: dict[str, 
                 yield response
                 return
             url = _target(url, response.headers["Location"])
+            _read_to_end(response)
     raise no_hub(endpoint(), f"more than {_MAX_REDIRECTS} redirects")
+
+
+def _read_to_end(response: requests.Response) -> None:
+    """Read a redirect's few bytes, so that its connection can be used again; a long or endless body is left."""
+    from urllib3.exceptions import HTTPError
+
+    told = response.headers.get("Content-Length", "")
+    if _COUNT.fullmatch(told) and int(told) <= _SHORT_BYTES:
+        with suppress(HTTPError, OSError):
+            while response.raw.read1(_SHORT_BYTES, decode_content=False):
+                pass
 
 
 def _target(url: str, location: str) -> str:

@@ -46,6 +46,7 @@ class Hub:
         self.requests: list[Request] = []
         self.repositories = repositories_of(files, licenses)
         self.lock = threading.Lock()
+        self.callers: set[tuple[str, int]] = set()
         self.released = threading.Event()
         self._servers = tuple(_Server(("127.0.0.1", 0), handler) for handler in (_HubHandler, _CdnHandler))
         for server in self._servers:
@@ -79,6 +80,10 @@ class Hub:
     def body_bytes_sent(self) -> int:
         """The bytes of files, of all versions, that went out so far."""
         return sum(request.bytes_sent for request in self.requests if request.where != "api")
+
+    def connections(self) -> int:
+        """How many connections have had a request since `callers` was cleared."""
+        return len(self.callers)
 
     def take(self, faults: list[int]) -> int | None:
         """The next entry of a list of faults."""
@@ -144,6 +149,7 @@ class _Handler(BaseHTTPRequestHandler, ABC):
         self.where = self.place()
         self.record = Request(self.command, self.path, self.headers.get("Range", ""), had_token, self.where)
         self.hub.requests.append(self.record)
+        self.hub.callers.add(self.client_address)
         refusal = self.hub.take_refusal(self.where)
         if refusal:
             self.say(refusal.status, dict(refusal.headers), b"refused on command")
