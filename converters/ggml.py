@@ -1,7 +1,7 @@
 """ggml's own conversion of rows, called by ctypes in the library that llama-cpp-python installs.
 
-Covered: float32 rows to any ggml type that needs no importance matrix. Not covered: running a model (runtime/ does
-that); llama_cpp itself is never imported here, only its folder is looked up.
+Covered: float32 rows to any ggml type that needs no importance matrix, and back. Not covered: running a model (runtime/
+does that); llama_cpp itself is never imported here, only its folder is looked up.
 """
 
 from __future__ import annotations
@@ -45,6 +45,46 @@ def quantize_rows(kind: GGMLQuantizationType, rows: NDArray[np.float32]) -> NDAr
     return result
 
 
+def dequantize_into(values: NDArray[np.float32], kind: GGMLQuantizationType, data: NDArray[np.uint8]) -> None:
+    """Fill `values` with what `data`, whole blocks of ggml's type `kind`, stands for; both are contiguous.
+
+    Raises ModelError for a type that ggml cannot read back, ValueError when the lengths do not belong together.
+    """
+    if row_bytes(kind, values.size) != data.nbytes or not fits(kind, values.size):
+        raise ValueError(f"{data.nbytes} bytes of {kind.name} are not {values.size} values")
+    if kind is GGMLQuantizationType.F32:  # needs no function, and has none
+        values[:] = data.view(np.float32)
+        return
+    to_float = _type_traits(kind).to_float
+    if not to_float:
+        raise ModelError(f"ggml cannot read {kind.name} back", "Choose another type.")
+    to_float(data.ctypes.data, values.ctypes.data, values.size)
+
+
+class _TypeTraits(ctypes.Structure):
+    """`struct ggml_type_traits` of ggml.h in llama-cpp-python 0.3.36; the names let a changed layout be noticed."""
+
+    _fields_ = (
+        ("type_name", ctypes.c_char_p),
+        ("block_values", ctypes.c_int64),
+        ("block_values_interleaved", ctypes.c_int64),
+        ("block_bytes", ctypes.c_size_t),
+        ("is_quantized", ctypes.c_bool),
+        ("to_float", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)),
+        ("from_float", ctypes.c_void_p),
+    )
+
+
+@functools.cache
+def _type_traits(kind: GGMLQuantizationType) -> _TypeTraits:
+    """What ggml knows of a type; ModelError when its table is not laid out as here, so that nothing wild is called."""
+    pointer = _library().ggml_get_type_traits(int(kind))
+    traits: _TypeTraits = pointer.contents
+    if (traits.block_values, traits.block_bytes) != GGML_QUANT_SIZES[kind]:
+        raise ModelError(f"ggml's table of types is another one: {kind.name}", "Install llama-cpp-python>=0.3.36,<0.4.")
+    return traits
+
+
 def is_finite(kind: GGMLQuantizationType, data: NDArray[np.uint8]) -> bool:
     """False when a value or a block's scale overflowed in the type; ggml's own check, as llama-quantize makes it."""
     return bool(_library().ggml_validate_row_data(int(kind), data.ctypes.data, data.nbytes))
@@ -69,6 +109,8 @@ def _library() -> ctypes.CDLL:
         ctypes.c_int64,  # values a row
         ctypes.c_void_p,  # const float * importance, may be null
     ]
+    library.ggml_get_type_traits.restype = ctypes.POINTER(_TypeTraits)
+    library.ggml_get_type_traits.argtypes = [ctypes.c_int]
     library.ggml_validate_row_data.restype = ctypes.c_bool
     library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
     return library
