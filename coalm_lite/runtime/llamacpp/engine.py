@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _SEQUENCE = 0
 _TO_THE_END = -1
 _ABORTED = 2
+_LOGITS_BATCH_TOKENS = 64  # 33 MB of logits at a time with a vocabulary of 128,256
 
 
 class LlamaEngine:
@@ -129,6 +130,24 @@ class LlamaEngine:
             check_room(len(self._held), len(tokens), self._info.context_tokens)
             self._decode(tokens, cancel)
 
+    def logits_after(self, tokens: Sequence[int], first: int, cancel: Cancel) -> Iterator[Logits]:
+        """Make the KV cache hold exactly `tokens`, and yield the logits after each of them from index `first` on.
+
+        All are computed anew, in the same batches each time, so that two models' logits compare token by token.
+        """
+        with self._door:
+            check_room(0, len(tokens), self._info.context_tokens)
+            self._keep(0)
+            self._decode(tokens[:first], cancel)
+        step = min(_LOGITS_BATCH_TOKENS, self.options.batch_tokens)
+        for start in range(first, len(tokens), step):
+            cancel.check()
+            batch = np.array(tokens[start : start + step], dtype=np.int32)
+            with self._door:
+                self._decode_batch(batch, cancel, all_logits=True)
+                rows = [self._logits_of(index) for index in range(len(batch))]
+            yield from rows
+
     def _keep(self, count: int) -> int:
         """Cut the KV cache after `count` tokens; returns how many are left, 0 for a memory that cannot be cut."""
         self._logits_ready = False
@@ -144,14 +163,16 @@ class LlamaEngine:
             cancel.check()
             self._decode_batch(np.array(tokens[start : start + step], dtype=np.int32), cancel)
 
-    def _decode_batch(self, tokens: NDArray[np.int32], cancel: Cancel) -> None:
+    def _decode_batch(self, tokens: NDArray[np.int32], cancel: Cancel, all_logits: bool = False) -> None:
         """Compute one batch behind what is held, with logits for its last token; a failed one leaves nothing behind."""
         self._logits_ready = False
+        wanted = np.ones(len(tokens), dtype=np.int8)
         positions = np.arange(len(self._held), len(self._held) + len(tokens), dtype=np.int32)
         batch = native.llama_batch(
             n_tokens=len(tokens),
             token=tokens.ctypes.data_as(ctypes.POINTER(native.llama_token)),
             pos=positions.ctypes.data_as(ctypes.POINTER(native.llama_pos)),
+            logits=wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)) if all_logits else None,
         )
         LOG.forget()
         native.llama_set_abort_callback(self._context, self._abort, ctypes.c_void_p(cancel.address))
@@ -170,10 +191,14 @@ class LlamaEngine:
     def logits(self) -> Logits:
         """A copy of the logits after the last token, shape [vocabulary]."""
         with self._door:
-            pointer = native.llama_get_logits_ith(self._context, -1) if self._logits_ready else None
-            if not pointer:
-                raise DecodingError("there are no logits: nothing was computed since the KV cache changed")
-            return np.ctypeslib.as_array(pointer, shape=(self._vocabulary.size,)).astype(np.float32)
+            return self._logits_of(-1)
+
+    def _logits_of(self, index: int) -> Logits:
+        """Those after the batch's token at `index`."""
+        pointer = native.llama_get_logits_ith(self._context, index) if self._logits_ready else None
+        if not pointer:
+            raise DecodingError("there are no logits: nothing was computed since the KV cache changed")
+        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary.size,)).astype(np.float32)
 
     def constraint(self, gbnf: str) -> LlamaConstraint:
         """A fresh constraint for `gbnf`; DecodingError when llama.cpp cannot compile it."""
