@@ -28,7 +28,7 @@ from .hf_config import JsonFile, parse_json
 INDEX_NAME = "model.safetensors.index.json"
 SINGLE_NAME = "model.safetensors"
 Dtype: TypeAlias = Literal["F32", "F16", "BF16"]
-_VALUE_BYTES: dict[Dtype, int] = {"F32": 4, "F16": 2, "BF16": 2}
+VALUE_BYTES: dict[Dtype, int] = {"F32": 4, "F16": 2, "BF16": 2}
 _LARGEST_HEADER_BYTES = 100_000_000  # the safetensors library's own bound
 _START_BYTES = 1 << 16  # most headers end within it, so that one request brings a whole one
 _HINT = "The file is damaged or incomplete: download it again and compare its sha256."
@@ -60,7 +60,7 @@ class StoredTensor:
     def raw_blocks(self, rows_per_block: int) -> Iterator[NDArray[np.uint8]]:
         """The bytes of the rows in order, at most `rows_per_block` rows at a time."""
         rows, columns = (1, *self.shape)[-2:]
-        row_bytes = columns * _VALUE_BYTES[self.dtype]
+        row_bytes = columns * VALUE_BYTES[self.dtype]
         sizes = (min(rows_per_block, rows - first) * row_bytes for first in range(0, rows, rows_per_block))
         yield from stored_blocks(self.file, self.name, self.offset, sizes)
 
@@ -193,14 +193,14 @@ def _read_entry(file: ByteSource, name: str, entry: JsonValue, data_start: int) 
     fields = entry if isinstance(entry, dict) else {}
     dtype, shape, span = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
     place = f"{file.name}: {name}"
-    if not isinstance(dtype, str) or dtype not in _VALUE_BYTES:
-        known = ", ".join(_VALUE_BYTES)
+    if not isinstance(dtype, str) or dtype not in VALUE_BYTES:
+        known = ", ".join(VALUE_BYTES)
         raise ModelError(f"{place}: dtype {dtype!r:.80} cannot be converted", f"Weights must be one of {known}.")
     if not _is_counts(shape) or not _is_counts(span) or len(span) != 2 or span[0] > span[1]:
         raise ModelError(f"{place}: shape {shape!r:.80} or offsets {span!r:.80} are not lists of sizes", _HINT)
     if not shape or 0 in shape:
         raise ModelError(f"{place}: shape {shape} holds no row of values", _HINT)
-    needed = prod(shape) * _VALUE_BYTES[dtype]
+    needed = prod(shape) * VALUE_BYTES[dtype]
     if span[1] - span[0] != needed:
         problem = f"{span[1] - span[0]} bytes stored, shape {shape} of {dtype} needs {needed}"
         raise ModelError(f"{place}: {problem}", _HINT)
