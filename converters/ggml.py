@@ -1,7 +1,7 @@
 """ggml's own conversion of rows, called by ctypes in the library that llama-cpp-python installs.
 
-Covered: float32 rows to any ggml type that needs no importance matrix, and back. Not covered: running a model (runtime/
-does that); llama_cpp itself is never imported here, only its folder is looked up.
+Covered: float32 rows to any ggml type, with or without an importance matrix, and back. Not covered: running a model
+(runtime/ does that); llama_cpp itself is never imported here, only its folder is looked up.
 """
 
 from __future__ import annotations
@@ -33,15 +33,22 @@ def fits(kind: GGMLQuantizationType, columns: int) -> bool:
     return columns % GGML_QUANT_SIZES[kind][0] == 0
 
 
-def quantize_rows(kind: GGMLQuantizationType, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
+def quantize_rows(
+    kind: GGMLQuantizationType, rows: NDArray[np.float32], importance: NDArray[np.float32] | None = None
+) -> NDArray[np.uint8]:
     """The bytes of `rows` (row, column) in ggml's type `kind`, rows one after the other.
 
-    Bit for bit what llama-quantize writes: it is the same function of the same library.
+    `importance`: how much each column matters, (column,). Bit for bit what llama-quantize writes: it is the same
+    function of the same library, and its results do not depend on how rows are divided among calls and threads.
     """
     count, columns = rows.shape
     source = np.ascontiguousarray(rows, dtype=np.float32)
     result = np.empty(count * row_bytes(kind, columns), dtype=np.uint8)
-    _library().ggml_quantize_chunk(int(kind), source.ctypes.data, result.ctypes.data, 0, count, columns, None)
+    if importance is not None and (importance.shape != (columns,) or importance.dtype != np.float32):
+        raise ValueError(f"importance {importance.dtype}{importance.shape} is not that of {columns} columns")
+    weights = None if importance is None else np.ascontiguousarray(importance)
+    address = None if weights is None else weights.ctypes.data
+    _library().ggml_quantize_chunk(int(kind), source.ctypes.data, result.ctypes.data, 0, count, columns, address)
     return result
 
 

@@ -1,247 +1,194 @@
-"""A Llama checkpoint in Hugging Face layout to one GGUF file, one tensor at a time.
+"""A Llama checkpoint in Hugging Face layout, or a GGUF of 16 or 32 bits, to one GGUF file in one pass.
 
-Covered: F32, F16, BF16 and Q8_0. Memory is bounded by one block of rows (about 50 MB), whatever the model's size. F32,
-F16 and BF16 files equal those of llama.cpp's convert_hf_to_gguf.py; a Q8_0 file equals what llama-quantize makes of
-the 16-bit file of that converter (`--outtype auto`: BF16 when the checkpoint is BF16, else F16), order of keys and
-tensors included. Only provenance keys given by the caller come on top. Not covered: biases, adapters, splits.
+Covered: the kinds of `Quant`. A checkpoint's F32, F16 and BF16 files equal those of llama.cpp's convert_hf_to_gguf.py;
+any other file equals what llama-quantize makes of the 16-bit file of that converter (`--outtype auto`: BF16 when the
+checkpoint is BF16, else F16), or of the GGUF given: order of keys and tensors included. Only provenance keys come on
+top. Memory: a few blocks of rows (pipeline.py) and the tokenizer, about 350 MB for Llama 3's 128,256 tokens, whatever
+the model's size. Not covered: biases, adapters, experts, splits.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from enum import StrEnum
+from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, Protocol
 
 import numpy as np
-from gguf import GGMLQuantizationType, LlamaFileType
 from numpy.typing import NDArray
 
 from coalm_lite.errors import ModelError, UsageError
+from coalm_lite.hub.progress import Meter, Progress
+from coalm_lite.types import JsonObject
 
-from .ggml import fits, is_finite, quantize_rows
-from .header import ALIGNMENT, Header, TensorInfo, check_metadata, write_header
-from .hf_config import (
-    Llama3Rope,
-    LlamaConfig,
-    TensorSpec,
-    expected_tensors,
-    read_config,
-    rope_factors,
-)
-from .weights import Dtype, StoredTensor, index_checkpoint, widen
+from .checkpoint_source import checkpoint_source
+from .header import ALIGNMENT, Header, ImatrixFacts, check_metadata, header_bytes
+from .imatrix_file import Imatrix, read_imatrix
+from .layout import Layout, PlannedTensor, plan_layout
+from .partial import PartialFile, Plan, partial_file
+from .pipeline import Encoder, encode_tensors, usable_threads
+from .quants import Quant
+from .source import Source
+from .tensor_error import SquaredError
+from .weights import VALUE_BYTES
 
-_BLOCK_VALUES = 1 << 22  # 16 MiB of float32 at a time
+__all__ = ["ConvertReport", "Quant", "convert"]
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
-
-
-class Quant(StrEnum):
-    """How the weights are stored."""
-
-    F32 = "f32"
-    F16 = "f16"
-    BF16 = "bf16"
-    Q8_0 = "q8_0"
-
-
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """`kind` is the type of every matrix; vectors stay F32."""
-
-    kind: GGMLQuantizationType
-    file_type: LlamaFileType
-    quantized: bool = False
-
-
-_RECIPES: Mapping[Quant, _Recipe] = MappingProxyType(
-    {
-        Quant.F32: _Recipe(GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
-        Quant.F16: _Recipe(GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
-        Quant.BF16: _Recipe(GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
-        Quant.Q8_0: _Recipe(GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0, quantized=True),
-    }
-)
+_TOKEN_TABLE = "token_embd.weight"
+_FORM = 1  # of the journal's settings and notes; what another form left is not gone on with
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertReport:
-    """What was written: `tensor_types` gives ggml's type by tensor name, in file order."""
+    """What was written: `tensor_types` gives ggml's type by tensor name, in file order.
+
+    `errors`: how far each tensor is from the source; None where that was not asked for. `resumed`: how many tensors an
+    earlier run had left complete.
+    """
 
     target: Path
     quant: Quant
     parameters: int
     size_bytes: int
     tensor_types: Mapping[str, str]
+    data_sha256: str
+    errors: Mapping[str, SquaredError] | None
+    resumed: int
 
 
-class _RowSource(Protocol):
-    def blocks(self, rows_per_block: int) -> Iterator[NDArray[np.float32]]: ...
+def convert(
+    source: Source | Path,
+    target: Path,
+    quant: Quant,
+    *,
+    metadata: Mapping[str, str] = _NO_METADATA,
+    imatrix: Path | None = None,
+    measured: bool = False,
+    threads: int | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> ConvertReport:
+    """Writes `source`, a path being that of a checkpoint's folder, to `target` and reports what it wrote.
 
-
-@dataclass(frozen=True, slots=True)
-class _ComputedVector:
-    """A tensor that no checkpoint holds."""
-
-    values: NDArray[np.float32]
-
-    def blocks(self, rows_per_block: int) -> Iterator[NDArray[np.float32]]:
-        yield self.values[np.newaxis]
-
-
-@dataclass(frozen=True, slots=True)
-class _PlannedTensor:
-    """A tensor to write. `head_rows` above 0: rows are regrouped within each head of that many rows.
-
-    `through`: the 16-bit type that the two-step way rounds to first, where that is not lossless.
-    """
-
-    info: TensorInfo
-    source: _RowSource
-    place: str
-    head_rows: int = 0
-    through: GGMLQuantizationType | None = None
-
-
-def convert(source: Path, target: Path, quant: Quant, *, metadata: Mapping[str, str] = _NO_METADATA) -> ConvertReport:
-    """Writes the checkpoint folder `source` to `target` and reports what it wrote.
-
-    `metadata`: extra text keys (`general.` or `coalm.`); one that the checkpoint sets too is replaced, an empty value
-    removes it. Raises ModelError naming file and tensor when the checkpoint is damaged, incomplete or of another kind,
-    UsageError for a bad key or target. `target` appears complete or not at all.
+    `metadata`: extra text keys (`general.` or `coalm.`); one that the source sets too is replaced, an empty value
+    removes it. `measured`: take each tensor's error. Raises ModelError naming file and tensor when the source is
+    damaged, incomplete or of another kind, UsageError for a bad key or target, StoreError when the disk is too small or
+    refuses. `target` appears complete or not at all; what a killed run left of it is gone on with.
     """
     check_metadata(metadata)
     if target.is_dir():
         raise UsageError(f"{target} is a folder", "Name the file to write, such as model.gguf.")
-    recipe = _RECIPES[quant]
-    config = read_config(source / "config.json")
-    plan = _plan(source, config, recipe)
-    header = Header(source, config, [tensor.info for tensor in plan], recipe.file_type, recipe.quantized, metadata)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        write_header(partial, header)
-        _append_tensors(partial, plan)
-        size_bytes = partial.stat().st_size
-        partial.replace(target)
-    except OSError as error:
-        place = error.filename or target
-        hint = "Check that the folder exists, may be written and has room."
-        raise ModelError(f"{place}: cannot be read or written: {error.strerror}", hint) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-    types = {tensor.info.name: tensor.info.kind.name for tensor in plan}
-    parameters = sum(prod(tensor.info.shape) for tensor in plan)
-    return ConvertReport(target, quant, parameters, size_bytes, MappingProxyType(types))
+    opened = checkpoint_source(source) if isinstance(source, Path) else source
+    matrix = read_imatrix(imatrix) if imatrix else None
+    layout = plan_layout(opened, quant, matrix is not None)
+    importance = _importance(layout, matrix, imatrix)
+    plan = _plan(opened, target, layout, metadata, _facts(matrix, imatrix), _settings(opened, quant, matrix, measured))
+    encoder = Encoder(importance, measured)
+    with partial_file(plan) as file:
+        resumed = len(file.notes)
+        errors = _write(file, layout, encoder, threads or usable_threads(), Meter(report or _ignore))
+        data_sha256 = file.data_sha256
+    types = {tensor.info.name: tensor.info.kind.name for tensor in layout.tensors}
+    parameters = sum(prod(tensor.info.shape) for tensor in layout.tensors)
+    return ConvertReport(
+        target,
+        quant,
+        parameters,
+        plan.size_bytes,
+        MappingProxyType(types),
+        data_sha256,
+        errors if measured else None,
+        resumed,
+    )
 
 
-def _plan(source: Path, config: LlamaConfig, recipe: _Recipe) -> list[_PlannedTensor]:
-    """Every tensor to write, in the file's order."""
-    stored = index_checkpoint(source)
-    matched = _match(source, config, stored)
-    through = _sixteen_bit_kind(matched) if recipe.quantized else None
-    plan = [_plan_tensor(spec, tensor, config, recipe.kind, through) for spec, tensor in matched]
-    if isinstance(config.rope, Llama3Rope):
-        factors = rope_factors(config, config.rope)
-        info = TensorInfo("rope_freqs.weight", factors.shape, GGMLQuantizationType.F32)
-        plan.insert(0, _PlannedTensor(info, _ComputedVector(factors), info.name))
-    return sorted(plan, key=_loader_order) if recipe.quantized else plan
+def _write(file: PartialFile, layout: Layout, encoder: Encoder, threads: int, meter: Meter) -> dict[str, SquaredError]:
+    """Writes the tensors that are not there yet; returns the errors of all."""
+    names = [tensor.info.name for tensor in layout.tensors]
+    errors = {name: _error_of(note) for name, note in zip(names, file.notes, strict=False)}
+    missing = layout.tensors[len(file.notes) :]
+    total = sum(map(_source_bytes, layout.tensors))
+    meter.begin("converting", total - sum(map(_source_bytes, missing)), total)
+    error = SquaredError()
+    with closing(encode_tensors(missing, encoder, threads)) as blocks:
+        for block in blocks:
+            file.write(block.data)
+            meter.add(block.read_bytes)
+            error += block.error or SquaredError()
+            if block.is_last:
+                errors[block.tensor.info.name] = error
+                file.end_part({"difference": error.difference, "square": error.square})
+                error = SquaredError()
+    return errors
 
 
-def _match(
-    source: Path, config: LlamaConfig, stored: Mapping[str, StoredTensor]
-) -> list[tuple[TensorSpec, StoredTensor]]:
-    """The stored tensors with what they are, in the order of the checkpoint; all are there, all have their shape."""
-    expected = expected_tensors(config)
-    for name in expected:
-        if name not in stored and not (name == "lm_head.weight" and config.tied):
-            hint = "Download the checkpoint again; config.json and the weights must belong together."
-            raise ModelError(f"{source}: {name} is in no safetensors file", hint)
-    matched = []
-    for name, tensor in stored.items():
-        if name.endswith(".rotary_emb.inv_freq"):
-            continue  # old checkpoints carry it; llama.cpp computes it
-        spec = expected.get(name)
-        if spec is None:
-            problem = f"not a tensor of a Llama with {config.layers} layers and no biases"
-            raise ModelError(f"{tensor.place}: {problem}", "Only plain Llama checkpoints can be converted.")
-        if tensor.shape != spec.shape:
-            problem = f"has shape {list(tensor.shape)}, config.json asks for {list(spec.shape)}"
-            raise ModelError(f"{tensor.place}: {problem}", "config.json and the weights must belong together.")
-        matched.append((spec, tensor))
-    return matched
+def _plan(
+    source: Source,
+    target: Path,
+    layout: Layout,
+    metadata: Mapping[str, str],
+    imatrix: ImatrixFacts | None,
+    settings: JsonObject,
+) -> Plan:
+    infos = [tensor.info for tensor in layout.tensors]
+    head = header_bytes(Header(source.head, infos, layout.file_type, layout.requantized, metadata, imatrix))
+    size_bytes = _aligned(len(head)) + sum(_aligned(info.size_bytes) for info in infos)
+    return Plan(target, settings, head, size_bytes, ALIGNMENT)
 
 
-def _plan_tensor(
-    spec: TensorSpec,
-    tensor: StoredTensor,
-    config: LlamaConfig,
-    kind: GGMLQuantizationType,
-    through: GGMLQuantizationType | None,
-) -> _PlannedTensor:
-    if len(spec.shape) == 1:
-        kind, through = GGMLQuantizationType.F32, None
-    elif not fits(kind, spec.shape[-1]):
-        kind = GGMLQuantizationType.F16  # as llama-quantize falls back
-    if through is not None and through.name == tensor.dtype:
-        through = None
-    place = f"{tensor.place}"
-    head_rows = config.head_dim if spec.heads else 0
-    return _PlannedTensor(TensorInfo(spec.name, spec.shape, kind), tensor, place, head_rows, through)
+def _settings(source: Source, quant: Quant, imatrix: Imatrix | None, measured: bool) -> JsonObject:
+    """All that the tensors' bytes and the notes depend on."""
+    return {
+        "form": _FORM,
+        "source": source.facts.identity,
+        "quant": quant,
+        "imatrix": imatrix.sha256 if imatrix else "",
+        "measured": measured,
+        "versions": [f"{name} {version(name)}" for name in ("coalm-lite", "llama-cpp-python")],
+    }
 
 
-def _sixteen_bit_kind(matched: list[tuple[TensorSpec, StoredTensor]]) -> GGMLQuantizationType:
-    """What `--outtype auto` of llama.cpp's converter chooses: by the first matrix."""
-    first = next(tensor for spec, tensor in matched if len(spec.shape) > 1)
-    return GGMLQuantizationType.BF16 if first.dtype == "BF16" else GGMLQuantizationType.F16
+def _importance(layout: Layout, imatrix: Imatrix | None, path: Path | None) -> Mapping[str, NDArray[np.float32]]:
+    """What each matrix's columns weigh; ModelError when the importance matrix is that of another model."""
+    values = imatrix.values if imatrix else {}
+    chosen = {}
+    for tensor in layout.tensors:
+        importance = values.get(tensor.info.name)
+        columns = tensor.info.shape[-1]
+        if importance is None or len(tensor.info.shape) < 2:
+            continue
+        if importance.shape == (columns,):
+            chosen[tensor.info.name] = importance
+        elif tensor.info.name != _TOKEN_TABLE:  # llama-quantize goes on without it
+            problem = f"{tensor.info.name} has {importance.size} values, the model's has {columns} columns"
+            raise ModelError(f"{path}: {problem}", "Make the importance matrix with this very model.")
+    if values and not chosen:
+        raise ModelError(f"{path}: none of its {len(values)} entries is of this model", "Make one with this model.")
+    return chosen
 
 
-def _loader_order(tensor: _PlannedTensor) -> tuple[int, str]:
-    """llama.cpp's model loader sorts tensors by layer, then name, and llama-quantize writes them so."""
-    layer = re.match(r"blk\.(\d+)\.", tensor.info.name)
-    return int(layer[1]) if layer else -1, tensor.info.name
+def _facts(imatrix: Imatrix | None, path: Path | None) -> ImatrixFacts | None:
+    if imatrix is None or path is None:
+        return None
+    return ImatrixFacts(path.name, imatrix.datasets, len(imatrix.values), imatrix.chunks)
 
 
-def _append_tensors(path: Path, plan: list[_PlannedTensor]) -> None:
-    with path.open("ab") as file:
-        _pad(file)
-        for tensor in plan:
-            columns = tensor.info.shape[-1]
-            unit = tensor.head_rows or 1
-            for block in tensor.source.blocks(max(1, _BLOCK_VALUES // columns // unit) * unit):
-                file.write(_encode(tensor, block).data)
-            _pad(file)
-        file.flush()
-        os.fsync(file.fileno())
+def _error_of(note: JsonObject) -> SquaredError:
+    difference, square = note.get("difference"), note.get("square")
+    if not isinstance(difference, float) or not isinstance(square, float):
+        raise ModelError(f"a journal's note {note!r:.80} is damaged", "Delete the .partial.journal and start again.")
+    return SquaredError(difference, square)
 
 
-def _pad(file: BinaryIO) -> None:
-    file.write(bytes(-file.tell() % ALIGNMENT))
+def _source_bytes(tensor: PlannedTensor) -> int:
+    return prod(tensor.source.shape) * VALUE_BYTES[tensor.source.dtype]
 
 
-def _encode(tensor: _PlannedTensor, block: NDArray[np.float32]) -> NDArray[np.uint8]:
-    if tensor.head_rows:
-        block = _pair_rotary_rows(block, tensor.head_rows)
-    if tensor.through is not None:
-        dtype: Dtype = "F16" if tensor.through is GGMLQuantizationType.F16 else "BF16"
-        block = widen(_quantized(tensor.through, block, tensor.place), dtype).reshape(block.shape)
-    return _quantized(tensor.info.kind, block, tensor.place)
+def _aligned(size_bytes: int) -> int:
+    return -(-size_bytes // ALIGNMENT) * ALIGNMENT
 
 
-def _quantized(kind: GGMLQuantizationType, block: NDArray[np.float32], place: str) -> NDArray[np.uint8]:
-    data = quantize_rows(kind, block)
-    if not is_finite(kind, data):
-        raise ModelError(f"{place}: a value is too large for {kind.name}", "Convert to bf16 or f32 instead.")
-    return data
-
-
-def _pair_rotary_rows(block: NDArray[np.float32], head_rows: int) -> NDArray[np.float32]:
-    """The rows of whole heads with each head's two rotary halves interleaved: llama.cpp rotates neighbours."""
-    heads, columns = block.shape[0] // head_rows, block.shape[1]
-    halves = block.reshape(heads, 2, head_rows // 2, columns)
-    return halves.swapaxes(1, 2).reshape(block.shape)
+def _ignore(_: Progress) -> None:
+    """Nobody watches."""

@@ -1,8 +1,8 @@
 """The head of a GGUF file for a Llama model: keys and tensor list, in llama.cpp's order.
 
 Covered: what convert_hf_to_gguf.py writes for LlamaForCausalLM, the model card's keys among them (gguf-py reads
-README.md, config.json, generation_config.json and the folder's name), and provenance keys of the caller. Not covered:
-tensor data, which is appended after the head.
+README.md, config.json, generation_config.json and the folder's name), what llama-quantize keeps of a GGUF's keys and
+adds to them, and provenance keys of the caller. Not covered: tensor data, which follows the head.
 """
 
 from __future__ import annotations
@@ -12,20 +12,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import gguf
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter, LlamaFileType, RopeScalingType
+from gguf import GGMLQuantizationType, GGUFValue, GGUFValueType, GGUFWriter, LlamaFileType, RopeScalingType
 
 from coalm_lite.errors import ModelError, UsageError
 
 from .ggml import row_bytes
 from .hf_config import JsonFile, LinearRope, LlamaConfig
 from .llama_tokenizer import add_vocabulary, read_vocabulary
+from .source import CheckpointHead, GgufHead
 
 ALIGNMENT = gguf.GGUF_DEFAULT_ALIGNMENT
 _FILE_TYPE, _QUANTIZATION_VERSION = "general.file_type", "general.quantization_version"
 _RESERVED = (_FILE_TYPE, _QUANTIZATION_VERSION, "general.architecture", "general.type", "general.alignment")
+_SPLIT_KEYS = ("split.no", "split.count", "split.tensors.count")
+_OVERRIDE_BYTES = 127
 _INTEGER_KINDS = (GGUFValueType.UINT32, GGUFValueType.INT32)
 
 
@@ -44,15 +48,25 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ImatrixFacts:
+    """What the file says of the importance matrix that it was quantized with, `file` being its name."""
+
+    file: str
+    datasets: Sequence[str]
+    entries: int
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """Everything the head says. `requantized`: keys in the order in which llama-quantize leaves them."""
 
-    source: Path
-    config: LlamaConfig
+    source: CheckpointHead | GgufHead
     tensors: Sequence[TensorInfo]
     file_type: LlamaFileType
     requantized: bool
     metadata: Mapping[str, str]
+    imatrix: ImatrixFacts | None = None
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:
@@ -63,29 +77,49 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
             raise UsageError(f"metadata key {key!r} cannot be set", hint)
 
 
-def write_header(path: Path, header: Header) -> None:
-    """Writes `path` anew with the head of the file; tensor data follows at the next multiple of ALIGNMENT."""
+def header_bytes(header: Header) -> bytes:
+    """The head of the file; tensor data follows at the next multiple of ALIGNMENT."""
     writer = GGUFWriter(path=None, arch="llama")
     for tensor in header.tensors:
         # the writer takes the shape as it is and the type from raw_dtype; the numpy type plays no part
         writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), tensor.size_bytes, tensor.kind)
-    _add_model_card(writer, header)
-    _add_sizes(writer, header.config, header.file_type)
-    add_vocabulary(writer, read_vocabulary(header.source, header.config.vocab_size))
+    if isinstance(header.source, GgufHead):
+        _copy_keys(writer, header.source)
+    else:
+        _add_checkpoint(writer, header, header.source)
     _add_provenance(writer, header)
-    _check_values(writer, header.source)
-    try:
-        writer.write_header_to_file(path)
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-    finally:
-        writer.close()
+    with TemporaryDirectory(prefix="coalm-lite-") as folder:
+        path = Path(folder) / "head"
+        try:
+            writer.write_header_to_file(path)
+            writer.write_kv_data_to_file()
+            writer.write_ti_data_to_file()
+        finally:
+            writer.close()
+        return path.read_bytes()
 
 
-def _add_model_card(writer: GGUFWriter, header: Header) -> None:
+def _copy_keys(writer: GGUFWriter, head: GgufHead) -> None:
+    """The keys of a GGUF, without those that say how it was split."""
+    alignment = head.keys.get(gguf.Keys.General.ALIGNMENT)
+    if alignment is not None and alignment.value != ALIGNMENT:
+        hint = f"Only files with the usual alignment of {ALIGNMENT} can be converted."
+        raise ModelError(f"the source's {gguf.Keys.General.ALIGNMENT} is {alignment.value!r}", hint)
+    writer.kv_data[0].clear()
+    writer.kv_data[0].update({key: value for key, value in head.keys.items() if key not in _SPLIT_KEYS})
+
+
+def _add_checkpoint(writer: GGUFWriter, header: Header, head: CheckpointHead) -> None:
+    _add_model_card(writer, header, head.folder)
+    _add_sizes(writer, head.config, header.file_type)
+    add_vocabulary(writer, read_vocabulary(head.folder, head.config.vocab_size))
+    _check_values(writer, head.folder)
+
+
+def _add_model_card(writer: GGUFWriter, header: Header, folder: Path) -> None:
     parameters = sum(prod(tensor.shape) for tensor in header.tensors)
     # an absolute path has a name to fall back on where `.` has none
-    source = header.source.absolute()
+    source = folder.absolute()
     generation = source / "generation_config.json"
     sampling = JsonFile.read(generation).data if generation.is_file() else {}
     writer.add_type(gguf.GGUFType.MODEL)
@@ -128,11 +162,32 @@ def _add_provenance(writer: GGUFWriter, header: Header) -> None:
     for key, value in header.metadata.items():
         if key in keys and keys[key].type is not GGUFValueType.STRING:
             raise UsageError(f"metadata key {key!r} is no text in this file", "Leave the key out.")
-        keys.pop(key, None) if not value else keys.update({key: gguf.GGUFValue(value, GGUFValueType.STRING)})
+        keys.pop(key, None) if not value else keys.update({key: GGUFValue(value, GGUFValueType.STRING)})
     if header.requantized:
-        # llama-quantize sets these two anew, which puts them last
-        for key in (_QUANTIZATION_VERSION, _FILE_TYPE):
-            keys[key] = keys.pop(key)
+        _add_quantizers_keys(keys, header)
+
+
+def _add_quantizers_keys(keys: dict[str, GGUFValue], header: Header) -> None:
+    """What llama-quantize sets anew, which puts it last."""
+    own: dict[str, str | int] = {
+        _QUANTIZATION_VERSION: gguf.GGML_QUANT_VERSION,
+        _FILE_TYPE: int(header.file_type),
+    }
+    if header.imatrix is not None:
+        own["quantize.imatrix.file"] = _short(header.imatrix.file)
+        if header.imatrix.datasets:
+            own["quantize.imatrix.dataset"] = _short(header.imatrix.datasets[0])
+        own["quantize.imatrix.entries_count"] = header.imatrix.entries
+        if header.imatrix.chunks > 0:
+            own["quantize.imatrix.chunks_count"] = header.imatrix.chunks
+    for key, value in own.items():
+        keys.pop(key, None)
+        keys[key] = GGUFValue(value, GGUFValueType.STRING if isinstance(value, str) else GGUFValueType.UINT32)
+
+
+def _short(text: str) -> str:
+    """As much of a text as llama-quantize has room for."""
+    return text.encode(errors="replace")[:_OVERRIDE_BYTES].decode(errors="ignore")
 
 
 def _check_values(writer: GGUFWriter, source: Path) -> None:

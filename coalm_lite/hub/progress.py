@@ -1,4 +1,4 @@
-"""How far a download is: what is done, the speed of the last seconds, the time left."""
+"""How far a download or a conversion is: what is done, the speed of the last seconds, the time left."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["hashing", "fetching", "waiting"]
+Stage = Literal["hashing", "fetching", "waiting", "converting"]
 WINDOW_S = 5.0
 INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A download at a moment.
+    """A download or a conversion at a moment.
 
     hashing: reading what an earlier pull left, `done_bytes` of it so far. waiting: `note` says for what.
     `seconds_left` is None while there is no speed to tell it from.
