@@ -93,4 +93,4 @@ def _facts(remote: RemoteFolder) -> SourceFacts:
     small = (name for name in _SMALL_NAMES if name in remote.entries)
     files = [remote.file(name) for name in sorted((*weights, *small))]
     listed = tuple(SourceFile(file.path, file.size_bytes, file.sha256) for file in files)
-    return SourceFacts(f"hf:{remote.repository}", remote.place, remote.revision, listed)
+    return SourceFacts(remote.repository, remote.place, remote.revision, listed)
