@@ -14,7 +14,7 @@ import llama_cpp.llama_cpp as native
 
 from coalm_lite.runtime.llama_log import LlamaLog
 
-__all__ = ["LOG", "llama_build", "native", "start_llama", "take_log"]
+__all__ = ["LOG", "ggml_library", "llama_build", "native", "start_llama", "take_log"]
 
 LOG = LlamaLog()
 _take_log = native.llama_log_callback(LOG.take)  # held here: llama.cpp keeps only its address
@@ -37,6 +37,26 @@ def start_llama() -> Callable[..., object]:
     native.llama_backend_init()
     c_library = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
     return ctypes.cast(c_library.strlen, native.ggml_abort_callback)
+
+
+@cache
+def ggml_library() -> ctypes.CDLL:
+    """ggml's own library, which llama.cpp brings: what llama-cpp-python has no names for."""
+    library: ctypes.CDLL = native.load_shared_library("ggml-base", native._base_path)
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    functions = {
+        "ggml_tensor_overhead": (size, []),
+        "ggml_get_name": (pointer, [pointer]),
+        "ggml_get_data": (pointer, [pointer]),
+        "ggml_nbytes": (size, [pointer]),
+        "ggml_op_name": (ctypes.c_char_p, [ctypes.c_int]),
+        "ggml_backend_buffer_is_host": (ctypes.c_bool, [pointer]),
+        "ggml_backend_tensor_get": (None, [pointer, pointer, size, size]),
+    }
+    for name, (result, arguments) in functions.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
 
 
 def llama_build() -> tuple[str, bool]:

@@ -31,8 +31,11 @@ def open_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) ->
     return model
 
 
-def open_context(path: Path, model: int, options: EngineOptions) -> int:
-    """A context for `model`; ModelError for a model that does not write text, or when memory is short."""
+def open_context(path: Path, model: int, options: EngineOptions, watch: object = None) -> int:
+    """A context for `model`; ModelError for a model that does not write text, or when memory is short.
+
+    `watch`: llama.cpp's evaluation callback, to be held by its user as long as the context lives.
+    """
     encodes = native.llama_model_has_encoder(model) or native.llama_model_is_diffusion(model)
     if encodes or not native.llama_model_has_decoder(model):
         raise cannot_write(path)
@@ -42,6 +45,8 @@ def open_context(path: Path, model: int, options: EngineOptions) -> int:
     parameters.n_seq_max = 1
     parameters.n_threads, parameters.n_threads_batch = options.threads, options.batch_threads
     parameters.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
+    if watch is not None:
+        parameters.cb_eval = watch
     LOG.forget()
     context: int | None = native.llama_init_from_model(model, parameters)
     if not context:
