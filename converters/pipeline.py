@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,11 +22,12 @@ from coalm_lite.errors import ModelError
 
 from .ggml import is_finite, quantize_rows
 from .layout import PlannedTensor
+from .source import SourceTensor
 from .tensor_error import SquaredError, squared_error
 from .weights import Dtype, decode_rows, widen
 
-_BLOCK_VALUES = 1 << 20
-_AHEAD = 2
+BLOCK_VALUES = 1 << 20
+AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class Encoder:
         return EncodedBlock(tensor, data, error, raw.nbytes, is_last)
 
 
-def encode_tensors(tensors: Sequence[PlannedTensor], encoder: Encoder, threads: int) -> Iterator[EncodedBlock]:
+def encode_tensors(
+    tensors: Sequence[PlannedTensor], encoder: Encoder, threads: int
+) -> Generator[EncodedBlock, None, None]:
     """Every block of every tensor, in order; close it, and what is begun comes to its end unseen."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix="encode")
     waiting: deque[Future[EncodedBlock]] = deque()
@@ -72,7 +75,7 @@ def encode_tensors(tensors: Sequence[PlannedTensor], encoder: Encoder, threads: 
             for raw, first_row, is_last in _raw_blocks(tensor):
                 waiting.append(pool.submit(encoder.encode, tensor, raw, first_row, is_last))
                 del raw  # the block belongs to its thread now
-                while len(waiting) > threads + _AHEAD - 1:
+                while len(waiting) > threads + AHEAD - 1:
                     yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -85,12 +88,17 @@ def usable_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def block_rows(source: SourceTensor) -> int:
+    """How many rows of a tensor are encoded together: about BLOCK_VALUES values, and whole heads."""
+    unit = source.head_rows or 1
+    return max(1, BLOCK_VALUES // source.shape[-1] // unit) * unit
+
+
 def _raw_blocks(tensor: PlannedTensor) -> Iterator[tuple[NDArray[np.uint8], int, bool]]:
     """Stored bytes of blocks of whole heads, with the first row of each and whether it is the last."""
     source = tensor.source
-    rows, columns = (1, *source.shape)[-2:]
-    unit = source.head_rows or 1
-    rows_per_block = max(1, _BLOCK_VALUES // columns // unit) * unit
+    rows = (1, *source.shape)[-2]
+    rows_per_block = block_rows(source)
     first = 0
     for raw in source.rows.raw_blocks(rows_per_block):
         following = min(first + rows_per_block, rows)
