@@ -53,6 +53,9 @@ class GgmlTensor(ctypes.Structure):
     )
 
 
+_NAME_OFFSET: int = vars(GgmlTensor)["name"].offset
+
+
 def source(tensor: GgmlTensor, index: int) -> GgmlTensor:
     """The tensor that `tensor` is computed from, its `index`-th."""
     return GgmlTensor.from_address(tensor.src[index] or 0)
@@ -87,7 +90,7 @@ def check_layout(address: int) -> None:
     if here != there:
         raise _other_build(f"its tensors take {there} bytes, not {here}")
     name, data = library.ggml_get_name(address), library.ggml_get_data(address)
-    if (name, data) != (address + GgmlTensor.name.offset, tensor.data):
+    if (name, data) != (address + _NAME_OFFSET, tensor.data):
         raise _other_build("its tensors have their fields at other places")
 
 

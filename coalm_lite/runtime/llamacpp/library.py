@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 
 import llama_cpp.llama_cpp as native
+from llama_cpp._ctypes_extensions import load_shared_library
 
 from coalm_lite.runtime.llama_log import LlamaLog
 
@@ -42,7 +43,7 @@ def start_llama() -> Callable[..., object]:
 @cache
 def ggml_library() -> ctypes.CDLL:
     """ggml's own library, which llama.cpp brings: what llama-cpp-python has no names for."""
-    library: ctypes.CDLL = native.load_shared_library("ggml-base", native._base_path)
+    library: ctypes.CDLL = load_shared_library("ggml-base", native._base_path)
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     functions = {
         "ggml_tensor_overhead": (size, []),
