@@ -114,7 +114,7 @@ def _write(file: PartialFile, layout: Layout, encoder: Encoder, threads: int, me
     error = SquaredError()
     with closing(encode_tensors(missing, encoder, threads)) as blocks:
         for block in blocks:
-            file.write(block.data)
+            file.write(block.data.data)
             meter.add(block.read_bytes)
             error += block.error or SquaredError()
             if block.is_last:

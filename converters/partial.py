@@ -19,17 +19,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import BinaryIO
 
 from coalm_lite.errors import StoreError
 from coalm_lite.paths import cache_dir
 from coalm_lite.store.locks import held
 from coalm_lite.types import JsonObject, JsonValue
 
-Data: TypeAlias = bytes | NDArray[np.uint8]
 _STEP_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _HINT = "Check that the folder exists, may be written and has room."
@@ -81,7 +77,7 @@ class PartialFile:
         """The hash of all that stands behind the head so far."""
         return self._hash.hexdigest()
 
-    def write(self, data: Data) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append to the part at hand."""
         self._file.write(data)
         self._hash.update(data)
