@@ -97,12 +97,14 @@ class Agreement:
 class Verification:
     """What was checked of the finished file. `call` is the canned tool call as the model wrote it.
 
-    `call_problem` says why that is no valid call, "" when it is; `not_compared` why there is no `agreement`.
+    `call_problem` says why that is no valid call, "" when it is; `not_called` why the model was not asked, and
+    `not_compared` why there is no `agreement`.
     """
 
     dialect: Text = ""
     call: Text = ""
     call_problem: Text = ""
+    not_called: Text = ""
     agreement: Agreement | None = None
     not_compared: Text = ""
 

@@ -1,0 +1,195 @@
+"""Whether a converted model works, and how far it is from its source's 16-bit model.
+
+The result makes one canned call; then its logits are compared with those of the base: a GGUF as it is, a checkpoint
+through a 16-bit GGUF that is made beside the result and deleted afterwards. One model is loaded at a time. A base that
+memory or disk cannot take is not compared, and the report says what it needs. Covered: GGUF files; whatever else has an
+engine goes through `verify_engine`. Not covered: the quality of answers, which is evaluation's work.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import TypeAlias
+
+from coalm_lite import dialects
+from coalm_lite.errors import DecodingError, ModelError
+from coalm_lite.pull.machine import free_disk_bytes, this_machine
+from coalm_lite.pull.memory import memory_need, shape_of_header
+from coalm_lite.runtime.base import Cancel, Engine
+from coalm_lite.runtime.gguf_header import GgufHeader
+from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
+from coalm_lite.session import INSTRUCTIONS_KEY
+from coalm_lite.store.files import store_errors
+from coalm_lite.store.provenance import Verification
+
+from .agreement import agreement, compare_logits, prompt_tokens, record_logits
+from .canned_call import canned_call
+from .gguf import Quant, convert
+from .source import GgufHead, Source
+
+Opener: TypeAlias = Callable[[Path], Engine]
+Report: TypeAlias = Callable[[str], None]
+
+CONTEXT_TOKENS = 2048
+DEFAULT_DIALECT = "cra"
+_DIALECTS_KEY = "coalm.dialects"
+_BASE_SUFFIX = ".base-16bit"
+_HEAD_BYTES = 32 << 20  # more than Llama 3's vocabulary takes in a file's head
+_GIGABYTE = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The 16-bit model to compare with: the file `path`, or, where that is None, what `make` writes.
+
+    `size_bytes` is the file's length, estimated before it is made.
+    """
+
+    name: str
+    size_bytes: int
+    path: Path | None = None
+    make: Callable[[Path], object] | None = None
+
+    @contextmanager
+    def file(self, beside: Path) -> Iterator[Path]:
+        """The base's file; one that was made, next to `beside`, is gone after the block."""
+        if self.path is not None:
+            yield self.path
+            return
+        made = beside.with_name(beside.name + _BASE_SUFFIX)
+        try:
+            if self.make is not None:
+                self.make(made)
+            yield made
+        finally:
+            with store_errors(made):
+                made.unlink(missing_ok=True)
+
+
+def base_of(source: Source) -> Base:
+    """The base that a source gives: a GGUF itself, or what converting its checkpoint to 16 bits makes."""
+    if isinstance(source.head, GgufHead):
+        path = Path(source.place)
+        with store_errors(path):
+            return Base(source.facts.id, path.stat().st_size, path)
+    matrices = [tensor for tensor in source.tensors if len(tensor.shape) > 1]
+    size_bytes = sum(2 * prod(tensor.shape) for tensor in matrices) + _HEAD_BYTES
+    quant = Quant.BF16 if matrices[0].dtype == "BF16" else Quant.F16
+    return Base(source.facts.id, size_bytes, make=lambda path: convert(source, path, quant))
+
+
+def verify_conversion(
+    target: Path,
+    base: Base | None,
+    *,
+    not_compared: str = "no source was given",
+    listed_dialects: Sequence[str] = (),
+    threads: int | None = None,
+    report: Report = lambda stage: None,
+    cancel: Cancel | None = None,
+) -> Verification:
+    """What the GGUF file `target` makes of the canned call, and how it compares with `base`.
+
+    `not_compared` is told where `base` is None. The dialect is the first known one that the file names, or else of
+    `listed_dialects`. Raises ModelError when one of the two cannot be loaded at all.
+    """
+    header = check_model_file(target)
+    refusal = refusal_of(base, header, target) if base else not_compared
+    open_engine = _opener(threads)
+    report("trying a tool call")
+    with open_engine(target) as engine:
+        return verify_engine(
+            engine,
+            None if refusal else base,
+            open_engine,
+            beside=target,
+            not_compared=refusal,
+            listed_dialects=listed_dialects,
+            report=report,
+            cancel=cancel or Cancel(),
+        )
+
+
+def verify_engine(
+    engine: Engine,
+    base: Base | None,
+    open_base: Opener,
+    *,
+    beside: Path,
+    not_compared: str,
+    listed_dialects: Sequence[str],
+    report: Report,
+    cancel: Cancel,
+) -> Verification:
+    """The same for an engine that is open already; it is closed before the base is opened."""
+    metadata = engine.info.metadata
+    name = _dialect(metadata.get(_DIALECTS_KEY, "").split(","), listed_dialects)
+    short = metadata.get(INSTRUCTIONS_KEY) == "short"
+    call = canned_call(engine, name, short, cancel)
+    found = Verification(
+        dialect=name, call=call.text, call_problem=call.problem, not_called=call.not_called, not_compared=not_compared
+    )
+    if base is None or call.problem:
+        return replace(found, not_compared=not_compared or "the tool call failed")
+    with tempfile.TemporaryFile() as rows, store_errors(Path(tempfile.gettempdir())):
+        report("computing logits")
+        prompts = prompt_tokens(engine, dialects.get(name), short)
+        try:
+            record_logits(engine, prompts, rows, cancel)
+        except DecodingError as error:
+            return replace(found, call_problem=error.message, not_compared="the tool call failed")
+        engine.close()
+        with _base_engine(base, open_base, beside, report) as other:
+            if prompt_tokens(other, dialects.get(name), short) != prompts:
+                raise ModelError(f"{base.name} reads the same prompts as other tokens", "Is it this model's source?")
+            report("comparing logits")
+            places = list(compare_logits(other, prompts, rows, cancel))
+    return replace(found, agreement=agreement(base.name, places))
+
+
+@contextmanager
+def _base_engine(base: Base, open_base: Opener, beside: Path, report: Report) -> Iterator[Engine]:
+    report("loading the 16-bit model" if base.path else "making the 16-bit model")
+    with base.file(beside) as path, open_base(path) as engine:
+        yield engine
+
+
+def refusal_of(base: Base, header: GgufHeader, target: Path) -> str:
+    """Why the base cannot be compared on this machine, such as "needs 17.1 GB of memory ...", "" when it can.
+
+    `header` is that of a model of the same shape.
+    """
+    shape = shape_of_header(header.values, header.arrays)
+    context_tokens = min(trained_context_tokens(header), CONTEXT_TOKENS)
+    needed = memory_need(shape, base.size_bytes, context_tokens).total_bytes if shape else base.size_bytes
+    available = this_machine().available_bytes
+    if needed > available:
+        return f"needs {needed / _GIGABYTE:.1f} GB of memory, and {available / _GIGABYTE:.1f} GB are free"
+    free = free_disk_bytes(target.parent)
+    if base.path is None and base.size_bytes > free:
+        return f"needs {base.size_bytes / _GIGABYTE:.1f} GB of disk, and {free / _GIGABYTE:.1f} GB are free"
+    return ""
+
+
+def _opener(threads: int | None) -> Opener:
+    from coalm_lite.runtime.llamacpp import LlamaEngine
+
+    def open_engine(path: Path) -> Engine:
+        context_tokens = min(trained_context_tokens(check_model_file(path)), CONTEXT_TOKENS)
+        return LlamaEngine.load(path, context_tokens=context_tokens, threads=threads)
+
+    return open_engine
+
+
+def _dialect(named: Sequence[str], listed: Sequence[str]) -> str:
+    return next((name.strip() for name in (*named, *listed) if name.strip() in dialects.NAMES), DEFAULT_DIALECT)
+
+
+def has_failed(found: Verification) -> bool:
+    """Whether the file must not be trusted."""
+    return bool(found.call_problem)
