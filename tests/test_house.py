@@ -123,15 +123,25 @@ def test_every_file_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def test_llama_cpp_is_imported_in_one_file() -> None:
-    users = {
+def importers(package: str) -> set[str]:
+    """The files of coalm_lite and its converters that import a package or a part of it, anywhere in them."""
+    return {
         path.relative_to(ROOT).as_posix()
         for path in PACKAGE
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "llama_cpp" for alias in node.names))
-        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "llama_cpp")
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == package for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package)
     }
-    assert users == {"coalm_lite/runtime/llamacpp/library.py"}
+
+
+def test_llama_cpp_is_imported_in_one_file() -> None:
+    assert importers("llama_cpp") == {"coalm_lite/runtime/llamacpp/library.py"}
+
+
+def test_what_makes_and_runs_onnx_is_imported_in_one_file_each() -> None:
+    assert importers("onnxruntime") == {"coalm_lite/runtime/onnx.py", "converters/onnx_child.py"}
+    for package in ("onnx", "optimum", "torch", "transformers"):
+        assert importers(package) == {"converters/onnx_child.py"}
 
 
 def loaded_by(*arguments: str) -> set[str]:

@@ -27,11 +27,29 @@ def open_llama(path: Path, *, context_tokens: int | None, threads: int | None, g
     return LlamaEngine.load(path, context_tokens=context_tokens, threads=threads, gpu_layers=gpu_layers)
 
 
+def open_onnx(path: Path, *, context_tokens: int | None, threads: int | None, gpu_layers: int | None) -> Engine:
+    """The ONNX folder in onnxruntime, which is imported here and not before; first comes what needs none of it."""
+    from coalm_lite.runtime.onnx_folder import read_onnx_folder
+
+    read_onnx_folder(path)
+    from coalm_lite.runtime.onnx import OnnxEngine
+
+    return OnnxEngine.load(path, context_tokens=context_tokens, threads=threads, gpu_layers=gpu_layers)
+
+
+def open_local(path: Path, *, context_tokens: int | None, threads: int | None, gpu_layers: int | None) -> Engine:
+    """The model at a path in the engine that runs it: a folder in onnxruntime, a file in llama.cpp."""
+    from coalm_lite.store.names import is_folder
+
+    opener = open_onnx if is_folder(path) else open_llama
+    return opener(path, context_tokens=context_tokens, threads=threads, gpu_layers=gpu_layers)
+
+
 @dataclass
 class Invocation:
     """`verbosity`: below 0 the data and errors alone, 1 timings and warnings, 2 logs and tracebacks."""
 
-    open_engine: EngineFactory = open_llama
+    open_engine: EngineFactory = open_local
     verbosity: int = 0
 
 

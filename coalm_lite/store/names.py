@@ -1,7 +1,7 @@
 """Which file a name on the command line means: a model of the package, a pulled one, or a path.
 
-Covered: names of the catalogs, `hf:` places, names in our records, paths of GGUF files, and the model that is used when
-none is named. Nothing is fetched; whether a file is a model shows when it is opened.
+Covered: names of the catalogs, `hf:` places, names in our records, paths of GGUF files and ONNX folders, and the model
+that is used when none is named. Nothing is fetched; whether a file is a model shows when it is opened.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def resolve_model(text: str, cache: HubCache | None = None) -> ModelReference:
     if text in known.sizes and known.sizes[text].shipped_file:
         return _shipped(known.sizes[text])
     if _is_path(text):
-        return ModelReference(Path(text).name, Path(os.path.expanduser(text)))  # noqa: PTH111  # an unknown ~user stays
+        path = Path(os.path.expanduser(text))  # noqa: PTH111  # an unknown ~user stays
+        return ModelReference(path.name or text, path)
     if text.startswith(_SERVER_PREFIXES):
         raise UsageError(f"{text} is a server, and this version runs models on this machine alone", _PATH_HINT)
     pulled = pulled_models(text, cache)[0]
@@ -113,7 +114,7 @@ def default_model() -> DefaultModel:
         if name is None:
             return DefaultModel(EMBEDDED)
         path = resolve_model(name).path
-        if _is_file(path):
+        if _is_file(path) or is_folder(path):
             return DefaultModel(name)
         problem = f"there is no {path}"
     except (ModelError, StoreError, UsageError) as error:
@@ -124,6 +125,11 @@ def default_model() -> DefaultModel:
 
 def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for a name that is too long
+
+
+def is_folder(path: Path) -> bool:
+    """Whether the path is a folder, which only an ONNX model is."""
+    return os.path.isdir(path)  # noqa: PTH112  # as above
 
 
 def _shipped(size: ModelSize) -> ModelReference:
@@ -154,10 +160,11 @@ def _is_path(text: str) -> bool:
     path = Path(text)
     if text.startswith((SCHEME, *_SERVER_PREFIXES)):
         return False
-    return len(path.parts) > 1 or "\\" in text or text.startswith((".", "~")) or path.suffix.lower() == _SUFFIX
+    is_place = len(path.parts) > 1 or "\\" in text or text.startswith((".", "~")) or text.endswith("/")
+    return is_place or path.suffix.lower() == _SUFFIX
 
 
-_PATH_HINT = "Name a pulled model (`coalm-lite list`), or give the path of a GGUF file, as in ./model.gguf."
+_PATH_HINT = "Name a pulled model (`coalm-lite list`), or a GGUF file or ONNX folder by its path, as in ./model.gguf."
 
 
 def _pull_hint(text: str) -> str:
@@ -196,6 +203,8 @@ def _unknown(text: str, known: Catalog) -> UsageError:
     close = get_close_matches(text.lower(), known.names, n=3)
     if _is_file(Path(text)):
         hint = f"For a file of this name write ./{text}; it must be a GGUF model."
+    elif text and is_folder(Path(text)):
+        hint = f"For a folder of this name write ./{text}; it must be an ONNX model that coalm-lite made."
     elif close:
         hint = f"Did you mean {' or '.join(close)}? A file needs its path, such as ./model.gguf."
     else:

@@ -39,6 +39,20 @@ def test_a_path_is_a_path_even_when_nothing_is_there(text: str) -> None:
     assert reference.local is None
 
 
+def test_a_folder_is_named_by_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m").mkdir()
+    assert resolve_model("m/").path == Path("m")
+    assert (resolve_model("./m").name, resolve_model(".").name) == ("m", ".")
+    with pytest.raises(UsageError, match="no model called 'm'") as raised:
+        resolve_model("m")
+    assert "write ./m" in raised.value.hint
+    set_default(str(tmp_path / "m"))
+    assert default_model().name == str(tmp_path / "m")
+    Path("m").rmdir()
+    assert default_model().name == "nano"
+
+
 def test_a_path_may_begin_at_the_home_folder(_own_home: Path) -> None:
     assert resolve_model("~/m.gguf").path == _own_home / "m.gguf"
 
