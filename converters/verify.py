@@ -2,8 +2,8 @@
 
 The result makes one canned call; then its logits are compared with those of the base: a GGUF as it is, a checkpoint
 through a 16-bit GGUF that is made beside the result and deleted afterwards. One model is loaded at a time. A base that
-memory or disk cannot take is not compared, and the report says what it needs. Covered: GGUF files; whatever else has an
-engine goes through `verify_engine`. Not covered: the quality of answers, which is evaluation's work.
+memory or disk cannot take is not compared, and the report says what it needs. Covered: GGUF files, and ONNX folders,
+whose logits come a token at a time. Not covered: the quality of answers, which is evaluation's work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from coalm_lite.pull.machine import free_disk_bytes, this_machine
 from coalm_lite.pull.memory import memory_need, shape_of_header
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.runtime.gguf_header import GgufHeader
-from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
+from coalm_lite.runtime.model_file import check_model_file, check_vocabulary_file, trained_context_tokens
 from coalm_lite.session import INSTRUCTIONS_KEY
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.provenance import Verification
@@ -93,12 +93,12 @@ def verify_conversion(
     report: Report = lambda stage: None,
     cancel: Cancel | None = None,
 ) -> Verification:
-    """What the GGUF file `target` makes of the canned call, and how it compares with `base`.
+    """What `target`, a GGUF file or an ONNX folder, makes of the canned call, and how it compares with `base`.
 
     `not_compared` is told where `base` is None. The dialect is the first known one that the file names, or else of
     `listed_dialects`. Raises ModelError when one of the two cannot be loaded at all.
     """
-    header = check_model_file(target)
+    header = header_of(target)
     refusal = refusal_of(base, header, target) if base else not_compared
     open_engine = _opener(threads)
     report("trying a tool call")
@@ -169,18 +169,36 @@ def refusal_of(base: Base, header: GgufHeader, target: Path) -> str:
     needed = memory_need(shape, base.size_bytes, context_tokens).total_bytes if shape else base.size_bytes
     available = this_machine().available_bytes
     if needed > available:
-        return f"needs {needed / _GIGABYTE:.1f} GB of memory, and {available / _GIGABYTE:.1f} GB are free"
+        return f"needs {size_words(needed)} of memory, and {size_words(available)} are free"
     free = free_disk_bytes(target.parent)
     if base.path is None and base.size_bytes > free:
-        return f"needs {base.size_bytes / _GIGABYTE:.1f} GB of disk, and {free / _GIGABYTE:.1f} GB are free"
+        return f"needs {size_words(base.size_bytes)} of disk, and {size_words(free)} are free"
     return ""
 
 
-def _opener(threads: int | None) -> Opener:
-    from coalm_lite.runtime.llamacpp import LlamaEngine
+def size_words(size_bytes: int) -> str:
+    """`17.1 GB`."""
+    return f"{size_bytes / _GIGABYTE:.1f} GB"
 
+
+def header_of(model: Path) -> GgufHeader:
+    """The checked header of a GGUF file, or of an ONNX folder's vocabulary."""
+    if not model.is_dir():
+        return check_model_file(model)
+    from coalm_lite.runtime.onnx_folder import read_onnx_folder
+
+    return check_vocabulary_file(read_onnx_folder(model).vocabulary)
+
+
+def _opener(threads: int | None) -> Opener:
     def open_engine(path: Path) -> Engine:
-        context_tokens = min(trained_context_tokens(check_model_file(path)), CONTEXT_TOKENS)
+        context_tokens = min(trained_context_tokens(header_of(path)), CONTEXT_TOKENS)
+        if path.is_dir():
+            from coalm_lite.runtime.onnx import OnnxEngine
+
+            return OnnxEngine.load(path, context_tokens=context_tokens, threads=threads)
+        from coalm_lite.runtime.llamacpp import LlamaEngine
+
         return LlamaEngine.load(path, context_tokens=context_tokens, threads=threads)
 
     return open_engine

@@ -1,0 +1,157 @@
+"""The work of `coalm-lite verify` on a model by its path: checked against its own record, or held against its source.
+
+Covered: GGUF files of ours and of others, and ONNX folders, whose tensors are not compared one by one. A file that is
+shared, as in the Hugging Face cache, is never written, nor is a folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from coalm_lite.errors import ModelError, StoreError
+from coalm_lite.pull.machine import free_disk_bytes
+from coalm_lite.runtime.model_file import check_model_file
+from coalm_lite.store.files import store_errors
+from coalm_lite.store.provenance import (
+    KEY,
+    Provenance,
+    Verification,
+    is_shared,
+    patch_provenance,
+    read_provenance,
+)
+
+from .file_check import TensorCheck, broken_tensors, check_tensors, data_hash
+from .verify import Base, Report, has_failed, size_words, verify_conversion
+
+State: TypeAlias = Literal["fine", "changed bytes", "bad header", "bad values", "no call"]
+_MANY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What became of a file's check; `detail` says more. `hashed`: its provenance has the hash of its tensors."""
+
+    path: Path
+    state: State
+    detail: str = ""
+    hashed: bool = False
+    verification: Verification | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A model against its source. `tensors` is None where they could not be compared; `problem` is "" when all is fine.
+
+    `written`: the numbers stand in the file now; `not_written` says why they do not.
+    """
+
+    tensors: TensorCheck | None
+    verification: Verification
+    written: bool = False
+    not_written: str = ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the file."""
+        if self.tensors and self.tensors.implausible:
+            return f"no quantization explains {_listed(self.tensors.implausible)}"
+        return self.verification.call_problem
+
+
+def check_file(
+    path: Path,
+    *,
+    listed_dialects: Sequence[str] = (),
+    threads: int | None = None,
+    report: Callable[[int], None] = lambda count: None,
+) -> FileCheck:
+    """Whether the model is as it was written and works: header, hash, values, and a canned call."""
+    try:
+        checked = _checked_folder(path, report) if path.is_dir() else _checked_file(path, report)
+    except (ModelError, StoreError) as error:
+        return FileCheck(path, "bad header", error.message)
+    if checked.state != "fine":
+        return checked
+    called = verify_conversion(path, None, listed_dialects=listed_dialects, threads=threads)
+    state: State = "no call" if has_failed(called) else "fine"
+    return replace(checked, state=state, detail=called.call_problem, verification=called)
+
+
+def _checked_file(path: Path, report: Callable[[int], None]) -> FileCheck:
+    header = check_model_file(path)
+    provenance = read_provenance(header)
+    expected = provenance.data_sha256 if provenance else ""
+    found = data_hash(path, header, report) if expected else ""
+    if found != expected:
+        return FileCheck(path, "changed bytes", f"its tensors' hash is {found}, and {expected} was written", True)
+    broken = broken_tensors(path, header, report)
+    detail = f"values that are no numbers in {_listed(broken)}" if broken else ""
+    return FileCheck(path, "bad values" if broken else "fine", detail, bool(expected))
+
+
+def _checked_folder(path: Path, report: Callable[[int], None]) -> FileCheck:
+    from coalm_lite.runtime.onnx_folder import changed_files, read_onnx_folder
+
+    changed = list(changed_files(read_onnx_folder(path), report))
+    detail = f"the hash of {_listed(changed)} is not the one that was written" if changed else ""
+    return FileCheck(path, "changed bytes" if changed else "fine", detail, True)
+
+
+def compare_with_source(
+    model: Path,
+    base: Base,
+    *,
+    beside: Path,
+    listed_dialects: Sequence[str] = (),
+    threads: int | None = None,
+    report: Report = lambda stage: None,
+) -> Comparison:
+    """The file's tensors and logits against the base's; a base that has to be made is made next to `beside`.
+
+    The numbers are written into the file's provenance, where it has one and is nobody else's too.
+    """
+    free = free_disk_bytes(beside.parent)
+    if base.path is None and base.size_bytes > free:
+        lacks = f"needs {size_words(base.size_bytes)} of disk, and {size_words(free)} are free"
+        found = verify_conversion(
+            model, None, not_compared=lacks, listed_dialects=listed_dialects, threads=threads, report=report
+        )
+        return Comparison(None, found, not_written="it was not compared")
+    if base.path is None:
+        report("making the 16-bit model")
+    with base.file(beside) as path:
+        report("comparing tensors")
+        tensors = None if model.is_dir() else check_tensors(model, path)
+        with store_errors(path):
+            at_hand = replace(base, path=path, size_bytes=path.stat().st_size)
+        found = verify_conversion(model, at_hand, listed_dialects=listed_dialects, threads=threads, report=report)
+    return _written(model, Comparison(tensors, found))
+
+
+def _written(model: Path, comparison: Comparison) -> Comparison:
+    """The comparison, with its numbers in the file where they may be there."""
+    if comparison.tensors is None:
+        return replace(comparison, not_written="a folder's record stays as it was made")
+    if comparison.tensors.implausible:
+        return replace(comparison, not_written="its tensors are not the source's")
+    header = check_model_file(model)
+    if KEY not in header.texts:
+        return replace(comparison, not_written="it has no room for them")
+    if is_shared(model):
+        return replace(comparison, not_written="other tools or names share the file")
+    try:
+        record = read_provenance(header) or Provenance()
+        record = replace(record, errors=comparison.tensors.errors, verification=comparison.verification)
+        patch_provenance(model, record)
+    except StoreError as error:
+        return replace(comparison, not_written=error.message)
+    return replace(comparison, written=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return ", ".join(names[:_MANY]) + more
