@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 def prune(yes: bool, as_json: bool) -> int:
     """Delete what interrupted pulls left.
 
-    That is unfinished downloads and records whose file is gone, with its bytes where nothing else in the cache leads to
-    them. A download that is running is left, and so is all that other tools brought.
+    That is unfinished downloads and builds, and records whose file is gone, with its bytes where nothing else in the
+    cache leads to them. A download that is running is left, and so is all that other tools brought.
     """
     from coalm_lite.store.cache import HubCache
-    from coalm_lite.store.prune import plan_prune
+    from coalm_lite.store.prune import PrunePlan, plan_prune
     from coalm_lite.store.prune import prune as delete
 
-    cache = HubCache.of_user()
-    plan = plan_prune(cache)
+    plans = {cache: plan_prune(cache) for cache in (HubCache.of_user(), HubCache.of_built())}
+    plan = PrunePlan.of_all(plans.values())
     if as_json:
-        freed_bytes = delete(cache, plan) if yes else 0
+        freed_bytes = sum(delete(cache, part) for cache, part in plans.items()) if yes else 0
         print_json(_as_json(plan, freed_bytes))
         return 0
     _print(plan)
@@ -40,7 +40,8 @@ def prune(yes: bool, as_json: bool) -> int:
         size = size_words(plan.freed_bytes) or "no room"
         if not may_go_on(f"deleting these would free {size}", "Delete them?", yes):
             return 1
-        click.echo(f"{size_words(delete(cache, plan)) or 'No room'} freed.")
+        freed_bytes = sum(delete(cache, part) for cache, part in plans.items())
+        click.echo(f"{size_words(freed_bytes) or 'No room'} freed.")
     return 0
 
 

@@ -27,14 +27,14 @@ def rm(names: tuple[str, ...], yes: bool) -> int:
 
     cache = HubCache.of_user()
     models = {model.path: model for name in names for model in pulled_models(name, cache)}
-    plans = [plan_remove(cache, model) for model in models.values()]
+    plans = [plan_remove(model.cache, model) for model in models.values()]
     theirs = ", ".join(plan.model.manifest.name for plan in plans if plan.needs_consent)
     reason = f"{theirs} was in the cache before coalm-lite pulled it, and other tools may use it"
     if theirs and not may_go_on(reason, "Delete it for all of them?", yes):
         return 1
     before = default_model()
     for plan in plans:
-        freed = remove(cache, plan.model)
+        freed = remove(plan.model.cache, plan.model)
         what = f"{size_words(freed)} freed" if freed else "its bytes stay, another name in the cache leads to them"
         click.echo(printable(f"{plan.model.place}: deleted, {what}"))
     if default_model().note and not before.note:

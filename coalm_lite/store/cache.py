@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from coalm_lite import paths
 from coalm_lite.errors import UsageError
 from coalm_lite.hub.places import HubPlace, check_file_name
 from coalm_lite.store.files import store_errors
@@ -23,6 +24,7 @@ from coalm_lite.store.files import store_errors
 OWN_FOLDER = "coalm-lite"
 PARTIAL_SUFFIX = ".partial"
 COMPANION_SUFFIX = f"{PARTIAL_SUFFIX}.json"  # hub.partial.companion_of
+JOURNAL_SUFFIX = f"{PARTIAL_SUFFIX}.journal"  # what a conversion notes of its complete parts
 LOCK_SUFFIX = ".lock"
 _SEPARATOR = "--"
 _PREFIX = f"models{_SEPARATOR}"
@@ -46,6 +48,14 @@ class HubCache:
     def of_user(cls) -> HubCache:
         """The cache that the environment names."""
         return cls(cache_root())
+
+    @classmethod
+    def of_built(cls) -> HubCache:
+        """Where the files lie that were built here: a store of the same layout that no other tool knows.
+
+        A repository in it is the checkpoint that a file was built from, a blob is named by the file's SHA-256.
+        """
+        return cls(paths.data_dir() / "models")
 
     def folder(self, repository: str) -> Path:
         """The folder of a model repository, `owner/name`."""

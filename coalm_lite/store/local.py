@@ -1,10 +1,11 @@
-"""The pulled models: each record in the cache, with its file or what is wrong with it.
+"""The pulled models: each record in the cache, with its file or what is wrong with it; and those that were built here.
 
-Only what coalm-lite pulled is listed; the cache's other files are other tools' business.
+Only what coalm-lite pulled or built is listed; the cache's other files are other tools' business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from coalm_lite.store.manifest import Manifest, manifest_files, read_manifest
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A pulled model. `path` is its file's own name in the cache; `problem` says why it cannot be used, "" if it can.
+    """A pulled or built model. `path` is its file's own name in `cache`; `problem` says why it cannot be used.
 
-    Only presence and length are looked at here; `verify` reads the bytes.
+    Only presence and length are looked at here; `verify` reads the bytes. `problem` is "" for one that can be used.
     """
 
     manifest: Manifest
     path: Path
+    cache: HubCache
     problem: str = ""
 
     @property
@@ -38,39 +40,43 @@ class LocalModel:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """All that was pulled, newest first, and what is wrong with each record that cannot be read."""
+    """All that was pulled or built, newest first, and what is wrong with each record that cannot be read."""
 
     models: tuple[LocalModel, ...]
     damaged: tuple[StoreError, ...]
 
 
 def read_store(cache: HubCache) -> Store:
-    """What lies in the cache; StoreError when the cache itself cannot be read."""
+    """What lies in the cache, and what was built here; StoreError when a cache itself cannot be read."""
     models: list[LocalModel] = []
     damaged: list[StoreError] = []
-    for folder in cache.own_folders():
-        try:
-            paths = manifest_files(folder)
-        except StoreError as error:
-            damaged.append(error)
-            continue
-        for path in paths:
+    for place in dict.fromkeys((cache, HubCache.of_built())):
+        for path in _records(place, damaged):
             try:
-                models.append(_local_model(cache, read_manifest(cache, path)))
+                models.append(_local_model(place, read_manifest(place, path)))
             except StoreError as error:
                 damaged.append(error)
     models.sort(key=lambda model: (model.manifest.pulled_at, model.place), reverse=True)
     return Store(tuple(models), tuple(damaged))
 
 
+def _records(cache: HubCache, damaged: list[StoreError]) -> Iterator[Path]:
+    """The records' files; the error of a folder that cannot be read joins the damaged."""
+    for folder in cache.own_folders():
+        try:
+            yield from manifest_files(folder)
+        except StoreError as error:
+            damaged.append(error)
+
+
 def local_models(cache: HubCache) -> tuple[LocalModel, ...]:
-    """The pulled models, the newest pull first."""
+    """The pulled models and those that were built here, the newest first."""
     return read_store(cache).models
 
 
 def _local_model(cache: HubCache, manifest: Manifest) -> LocalModel:
     path = cache.snapshot(manifest.repository, manifest.revision, manifest.path)
-    return LocalModel(manifest, path, _problem(path, manifest.size_bytes))
+    return LocalModel(manifest, path, cache, _problem(path, manifest.size_bytes))
 
 
 def _problem(path: Path, size_bytes: int) -> str:

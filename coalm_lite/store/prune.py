@@ -1,4 +1,4 @@
-"""What can be deleted of ours without losing a model: parts of files that were not fetched to the end, and orphans.
+"""What can be deleted of ours without losing a model: parts of files that did not come to their end, and orphans.
 
 Only what our records and partial files tell of is looked at. A partial file whose lock is held is being fetched and is
 left; so is a blob that any snapshot leads to, or that was in the cache before we came, and so is a damaged record.
@@ -7,11 +7,19 @@ left; so is a blob that any snapshot leads to, or that was in the cache before w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from coalm_lite.store.cache import COMPANION_SUFFIX, LOCK_SUFFIX, PARTIAL_SUFFIX, HubCache, links_to, names_below
+from coalm_lite.store.cache import (
+    COMPANION_SUFFIX,
+    JOURNAL_SUFFIX,
+    LOCK_SUFFIX,
+    PARTIAL_SUFFIX,
+    HubCache,
+    links_to,
+    names_below,
+)
 from coalm_lite.store.files import is_half_made, store_errors
 from coalm_lite.store.local import LocalModel, local_models
 from coalm_lite.store.locks import held
@@ -40,6 +48,13 @@ class PrunePlan:
     leftovers: tuple[Leftover, ...]
     in_use: int
 
+    @classmethod
+    def of_all(cls, plans: Iterable[PrunePlan]) -> PrunePlan:
+        """Several plans as one."""
+        parts = tuple(plans)
+        leftovers = tuple(leftover for part in parts for leftover in part.leftovers)
+        return cls(leftovers, sum(part.in_use for part in parts))
+
     @property
     def freed_bytes(self) -> int:
         """What the disk gains in all."""
@@ -47,7 +62,7 @@ class PrunePlan:
 
 
 def plan_prune(cache: HubCache) -> PrunePlan:
-    """What can be deleted now."""
+    """What can be deleted of a cache now."""
     free: list[Leftover] = []
     in_use = 0
     for leftover in _leftovers(cache):
@@ -80,7 +95,7 @@ def _delete(cache: HubCache, leftover: Leftover) -> None:
 
 
 def _leftovers(cache: HubCache) -> list[Leftover]:
-    models = local_models(cache)
+    models = tuple(model for model in local_models(cache) if model.cache == cache)
     with store_errors(cache.root):
         found = [leftover for own in cache.own_folders() for leftover in _unfinished(own, models)]
         return found + [_orphan(cache, model) for model in models if not model.path.exists()]
@@ -89,11 +104,10 @@ def _leftovers(cache: HubCache) -> list[Leftover]:
 def _unfinished(own: Path, models: tuple[LocalModel, ...]) -> Iterator[Leftover]:
     """Partial files with what belongs to them, and names that were being made when a pull was killed."""
     names = sorted(path.name for path in own.iterdir())
-    etags = {
-        name.removesuffix(end) for end in (PARTIAL_SUFFIX, COMPANION_SUFFIX) for name in names if name.endswith(end)
-    }
+    ends = (PARTIAL_SUFFIX, COMPANION_SUFFIX, JOURNAL_SUFFIX)
+    etags = {name.removesuffix(end) for end in ends for name in names if name.endswith(end)}
     for etag in sorted(etags):
-        paths = [own / f"{etag}{end}" for end in (PARTIAL_SUFFIX, COMPANION_SUFFIX) if f"{etag}{end}" in names]
+        paths = [own / f"{etag}{end}" for end in ends if f"{etag}{end}" in names]
         blob = own.parent / "blobs" / etag
         recorded = any(model.manifest.etag == etag for model in models)
         if not (own / f"{etag}{PARTIAL_SUFFIX}").exists() and blob.exists() and not recorded and not links_to(blob):

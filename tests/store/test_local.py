@@ -50,3 +50,12 @@ def test_a_folder_of_ours_that_cannot_be_read_hides_no_other(cache: HubCache) ->
     store = read_store(cache)
     assert store.models == (model,)
     assert str(record) in store.damaged[0].message
+
+
+def test_what_was_built_here_is_listed_with_the_rest_from_whatever_cache(cache: HubCache) -> None:
+    built = put(HubCache.of_built(), b"built", name="built", pulled_at="2026-09-01T00:00:00Z")
+    pulled = put(cache, name="pulled")
+    assert local_models(cache) == (built, pulled)
+    assert (built.cache, pulled.cache) == (HubCache.of_built(), cache)
+    assert built.path.is_relative_to(HubCache.of_built().root)
+    assert local_models(HubCache.of_built()) == (built,), "no cache counts twice"

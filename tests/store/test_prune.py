@@ -147,3 +147,22 @@ def test_half_made_files_go_when_nobody_can_be_writing_them(cache: HubCache) -> 
     assert theirs.is_symlink()
     assert all(path.exists() for path in new)
     assert model.path.read_bytes() == DATA
+
+
+def test_an_unfinished_build_goes_with_its_journal(cache: HubCache) -> None:
+    built = HubCache.of_built()
+    built.make_folders(REPOSITORY)
+    for end in (".partial", ".partial.journal"):
+        (built.own(REPOSITORY) / f"model.gguf{end}").write_bytes(b"begun")
+    assert plan_prune(cache).leftovers == ()
+    plan = plan_prune(built)
+    assert [path.name for path in plan.leftovers[0].paths] == ["model.gguf.partial", "model.gguf.partial.journal"]
+    assert prune(built, plan) == 2 * len(b"begun")
+    assert list(built.root.iterdir()) == []
+
+
+def test_a_cache_is_not_pruned_of_what_another_has(cache: HubCache) -> None:
+    gone = put(HubCache.of_built())
+    gone.path.unlink()
+    assert plan_prune(cache).leftovers == ()
+    assert len(plan_prune(HubCache.of_built()).leftovers) == 1
