@@ -31,7 +31,7 @@ COMMANDS = {
     "verify": "Check that pulled files are unchanged.",
     "rm": "Delete pulled models.",
     "prune": "Delete what interrupted pulls left.",
-    "convert": "Convert a checkpoint to a GGUF file or an ONNX folder.",
+    "convert": "Convert a Llama checkpoint in one pass.",
     "imatrix": "Measure a model for quantizing it with less loss.",
     "doctor": "Check this machine and this installation.",
 }
