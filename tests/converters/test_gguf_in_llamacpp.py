@@ -1,20 +1,40 @@
-"""llama.cpp itself on the converted file: it loads, computes what the checkpoint computes, and quantizes alike."""
+"""llama.cpp itself on the converted file: it loads, computes what the checkpoint computes, and quantizes alike.
+
+llama-quantize is a command line for `llama_model_quantize`, which llama-cpp-python's library has: so its half of the
+two steps is run here, and whole files are compared, with nothing pinned to a machine.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gguf import GGUFReader
 from numpy.typing import NDArray
 
+from coalm_lite.converters.checkpoint_source import checkpoint_source
 from coalm_lite.converters.gguf import Quant, convert
+from coalm_lite.converters.imatrix_file import ColumnSums, read_imatrix, write_imatrix
+from coalm_lite.converters.quants import RECIPES
 from tests.converters.tiny_checkpoint import Recipe, make_tensor, tensor_shapes, write_checkpoint
 
 llama_cpp = pytest.importorskip("llama_cpp")
 F32 = 0  # enum ggml_type, for the KV cache
-FILE_TYPE_Q8_0 = 7
+# grouped queries 4:1, rows of whole blocks of 256, and as many layers as the rules for first and last ones need
+WIDE_SIZES = {
+    "hidden_size": 256,
+    "intermediate_size": 256,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+}
+QUANTIZED = [quant for quant in Quant if RECIPES[quant].quantized]
+# those whose choice of types, or whose way to quantize, an importance matrix changes most
+WITH_IMATRIX = [Quant.Q2_K, Quant.Q3_K_S, Quant.Q4_0, Quant.Q4_K_M, Quant.Q6_K, Quant.Q8_0, Quant.IQ4_XS]
 TOKENS = [293, *(7 * step % 290 for step in range(47))]
 
 
@@ -47,16 +67,78 @@ def test_a_smaller_type_stays_near_the_checkpoint(tmp_path: Path, quant: Quant) 
     ],
     ids=["bf16", "f16 tied", "f32 in shards", "odd rows"],
 )
-def test_one_pass_to_q8_0_equals_llama_cpps_two_steps(tmp_path: Path, recipe: Recipe, sixteen_bit: Quant) -> None:
+@pytest.mark.parametrize("quant", [Quant.Q8_0, Quant.Q4_K_M])
+def test_one_pass_equals_llama_cpps_two_steps(tmp_path: Path, recipe: Recipe, sixteen_bit: Quant, quant: Quant) -> None:
     source = write_checkpoint(tmp_path / "tiny", recipe)
     metadata = {"coalm.source": "made in a test", "general.license": "apache-2.0"}
-    convert(source, tmp_path / "one.gguf", Quant.Q8_0, metadata=metadata)
+    convert(source, tmp_path / "one.gguf", quant, metadata=metadata)
     convert(source, tmp_path / "sixteen.gguf", sixteen_bit, metadata=metadata)
-    parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype, parameters.nthread = FILE_TYPE_Q8_0, 1
-    paths = (str(tmp_path / name).encode() for name in ("sixteen.gguf", "two.gguf"))
-    assert llama_cpp.llama_model_quantize(*paths, parameters) == 0
+    quantize(tmp_path / "sixteen.gguf", tmp_path / "two.gguf", quant)
     assert (tmp_path / "one.gguf").read_bytes() == (tmp_path / "two.gguf").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of WIDE_SIZES; beside it its 16-bit file and an importance matrix with made-up numbers."""
+    folder = write_checkpoint(tmp_path_factory.mktemp("wide") / "wide", Recipe(config=WIDE_SIZES))
+    convert(folder, folder.parent / "sixteen.gguf", Quant.BF16)
+    shapes = {tensor.name: tensor.shape for tensor in checkpoint_source(folder).tensors if len(tensor.shape) > 1}
+    random = np.random.default_rng(1)
+    sums = {
+        name: ColumnSums(random.gamma(0.5, 100, shape[1]).astype(np.float32), 512)
+        for name, shape in shapes.items()
+        if name.startswith("blk.")
+    }
+    write_imatrix(folder.parent / "imatrix.gguf", sums, ["made up"], 3, 512)
+    return folder
+
+
+@pytest.mark.parametrize("quant", QUANTIZED)
+def test_every_kind_equals_what_llama_cpp_makes_of_the_16_bit_file(tmp_path: Path, wide: Path, quant: Quant) -> None:
+    convert(wide, tmp_path / "one.gguf", quant)
+    quantize(wide.parent / "sixteen.gguf", tmp_path / "two.gguf", quant)
+    assert (tmp_path / "one.gguf").read_bytes() == (tmp_path / "two.gguf").read_bytes()
+
+
+@pytest.mark.parametrize("quant", WITH_IMATRIX)
+def test_an_importance_matrix_is_used_as_llama_cpp_uses_it(tmp_path: Path, wide: Path, quant: Quant) -> None:
+    imatrix = wide.parent / "imatrix.gguf"
+    convert(wide, tmp_path / "one.gguf", quant, imatrix=imatrix)
+    quantize(wide.parent / "sixteen.gguf", tmp_path / "two.gguf", quant, imatrix)
+    one, two = (GGUFReader(tmp_path / name) for name in ("one.gguf", "two.gguf"))
+    said = {key: field.contents() for key, field in one.fields.items() if key.startswith("quantize.imatrix")}
+    assert said == {
+        "quantize.imatrix.file": "imatrix.gguf",
+        "quantize.imatrix.dataset": "made up",
+        "quantize.imatrix.entries_count": 56,
+        "quantize.imatrix.chunks_count": 3,
+    }
+    # these keys are llama-quantize's, and no part of the function that it calls
+    assert [key for key in one.fields if key not in said] == list(two.fields)
+    for ours, theirs in zip(one.tensors, two.tensors, strict=True):
+        assert (ours.name, ours.tensor_type) == (theirs.name, theirs.tensor_type)
+        assert ours.data.tobytes() == theirs.data.tobytes(), ours.name
+
+
+def test_without_it_the_bytes_are_others(tmp_path: Path, wide: Path) -> None:
+    with_it = convert(wide, tmp_path / "a.gguf", Quant.Q4_0, imatrix=wide.parent / "imatrix.gguf")
+    without = convert(wide, tmp_path / "b.gguf", Quant.Q4_0)
+    assert with_it.data_sha256 != without.data_sha256
+    assert with_it.tensor_types["blk.0.ffn_down.weight"] == "Q4_1"
+
+
+def quantize(source: Path, target: Path, quant: Quant, imatrix: Path | None = None) -> None:
+    """llama.cpp's half of the two steps."""
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype, parameters.nthread = int(RECIPES[quant].file_type), 2
+    values = read_imatrix(imatrix).values if imatrix else {}
+    kept = {name: np.ascontiguousarray(numbers) for name, numbers in values.items()}
+    pointer = ctypes.POINTER(ctypes.c_float)
+    entries = [(name.encode(), numbers.ctypes.data_as(pointer), numbers.size) for name, numbers in kept.items()]
+    if entries:
+        kind = llama_cpp.llama_model_imatrix_data
+        parameters.imatrix = (kind * (len(entries) + 1))(*(kind(*entry) for entry in entries), kind(None, None, 0))
+    assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), parameters) == 0
 
 
 def llama_logits(path: Path, tokens: list[int]) -> NDArray[np.float32]:
