@@ -31,6 +31,7 @@ from coalm_lite.store.provenance import (
 
 from .gguf import ConvertReport, convert
 from .imatrix_file import read_imatrix
+from .partial import Target
 from .quants import Quant
 from .record import begun_record, finished_record
 from .source import CheckpointHead, Source
@@ -52,10 +53,14 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Whom to tell how far it is: of the conversion in bytes, of what follows in words."""
+    """Whom to tell how far it is: of the conversion in bytes, of what follows in words.
+
+    `kept_after`: errors after which what was made so far stays for a later run, as it does when the disk is full.
+    """
 
     progress: Callable[[Progress], None]
     stage: Callable[[str], None]
+    kept_after: tuple[type[BaseException], ...] = ()
 
 
 def convert_source(
@@ -78,7 +83,7 @@ def convert_source(
         begun = begun_record(source, str(quant), _matrix(imatrix))
         report = convert(
             source,
-            target,
+            Target(target, watch.kept_after),
             quant,
             metadata={KEY: reserve(begun)},
             imatrix=imatrix,

@@ -28,7 +28,7 @@ from .checkpoint_source import checkpoint_source
 from .header import ALIGNMENT, Header, ImatrixFacts, check_metadata, header_bytes
 from .imatrix_file import Imatrix, read_imatrix
 from .layout import Layout, PlannedTensor, plan_layout
-from .partial import PartialFile, Plan, partial_file
+from .partial import PartialFile, Plan, Target, partial_file
 from .pipeline import Encoder, encode_tensors, usable_threads
 from .quants import Quant
 from .source import Source
@@ -61,7 +61,7 @@ class ConvertReport:
 
 def convert(
     source: Source | Path,
-    target: Path,
+    target: Path | Target,
     quant: Quant,
     *,
     metadata: Mapping[str, str] = _NO_METADATA,
@@ -78,13 +78,14 @@ def convert(
     refuses. `target` appears complete or not at all; what a killed run left of it is gone on with.
     """
     check_metadata(metadata)
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder", "Name the file to write, such as model.gguf.")
+    wanted = target if isinstance(target, Target) else Target(target)
+    if wanted.path.is_dir():
+        raise UsageError(f"{wanted.path} is a folder", "Name the file to write, such as model.gguf.")
     opened = checkpoint_source(source) if isinstance(source, Path) else source
     matrix = read_imatrix(imatrix) if imatrix else None
     layout = plan_layout(opened, quant, matrix is not None)
     importance = _importance(layout, matrix, imatrix)
-    plan = _plan(opened, target, layout, metadata, _facts(matrix, imatrix), _settings(opened, quant, matrix, measured))
+    plan = _plan(opened, wanted, layout, metadata, _facts(matrix, imatrix), _settings(opened, quant, matrix, measured))
     encoder = Encoder(importance, measured)
     with partial_file(plan) as file:
         resumed = len(file.notes)
@@ -93,7 +94,7 @@ def convert(
     types = {tensor.info.name: tensor.info.kind.name for tensor in layout.tensors}
     parameters = sum(prod(tensor.info.shape) for tensor in layout.tensors)
     return ConvertReport(
-        target,
+        wanted.path,
         quant,
         parameters,
         plan.size_bytes,
@@ -126,7 +127,7 @@ def _write(file: PartialFile, layout: Layout, encoder: Encoder, threads: int, me
 
 def _plan(
     source: Source,
-    target: Path,
+    target: Target,
     layout: Layout,
     metadata: Mapping[str, str],
     imatrix: ImatrixFacts | None,
@@ -135,7 +136,7 @@ def _plan(
     infos = [tensor.info for tensor in layout.tensors]
     head = header_bytes(Header(source.head, infos, layout.file_type, layout.requantized, metadata, imatrix))
     size_bytes = _aligned(len(head)) + sum(_aligned(info.size_bytes) for info in infos)
-    return Plan(target, settings, head, size_bytes, ALIGNMENT)
+    return Plan(target.path, settings, head, size_bytes, ALIGNMENT, target.kept_after)
 
 
 def _settings(source: Source, quant: Quant, imatrix: Imatrix | None, measured: bool) -> JsonObject:

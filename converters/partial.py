@@ -3,8 +3,9 @@
 Beside it stands OUT.partial.journal: a line of JSON with the settings, then one for each complete part with the size so
 far, the sha256 of the data so far, and what the caller wants to know of the part again. A run goes on after the last
 line whose hash is that of the data in the file; other settings, another head or no journal start anew. Covered: both
-files go when the block ends with an error or an interrupt, and stay when the process was killed or the disk is full;
-one run at a time for one OUT; the disk's room is checked first. Not covered: a lock between users of one machine.
+files go when the block ends with an error or an interrupt, and stay when the process was killed, the disk is full, or
+the caller asked for it; one run at a time for one OUT; the disk's room is checked first. Not covered: a lock between
+users of one machine.
 """
 
 from __future__ import annotations
@@ -32,10 +33,19 @@ _HINT = "Check that the folder exists, may be written and has room."
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Where to write. `kept_after`: errors after which what was made so far stays for a later run."""
+
+    path: Path
+    kept_after: tuple[type[BaseException], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be made: a file of `head` and parts, each filled up to a multiple of `align`.
 
-    `settings`: all that the parts depend on; only a run with equal settings and an equal head goes on.
+    `settings`: all that the parts depend on; only a run with equal settings and an equal head goes on. `kept_after` is
+    the target's.
     """
 
     target: Path
@@ -43,6 +53,7 @@ class Plan:
     head: bytes
     size_bytes: int
     align: int
+    kept_after: tuple[type[BaseException], ...] = ()
 
     @property
     def partial(self) -> Path:
@@ -155,7 +166,8 @@ def partial_file(plan: Plan) -> Iterator[PartialFile]:
             plan.journal.unlink()
             plan.partial.replace(plan.target)
         except BaseException as error:
-            if not (isinstance(error, OSError) and error.errno in _FULL):
+            is_full = isinstance(error, OSError) and error.errno in _FULL
+            if not is_full and not isinstance(error, plan.kept_after):
                 _remove(plan)
             if isinstance(error, OSError):
                 place = error.filename or plan.partial

@@ -74,7 +74,7 @@ def test_small_blocks_give_the_same_bytes(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quant: Quant
 ) -> None:
     convert(checkpoint, tmp_path / "whole.gguf", quant)
-    monkeypatch.setattr(pipeline, "_BLOCK_VALUES", 64 * 17)  # 17 rows, or one head of 16
+    monkeypatch.setattr(pipeline, "BLOCK_VALUES", 64 * 17)  # 17 rows, or one head of 16
     convert(checkpoint, tmp_path / "blocks.gguf", quant)
     assert (tmp_path / "blocks.gguf").read_bytes() == (tmp_path / "whole.gguf").read_bytes()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from coalm_lite.converters.gguf import Quant, convert
+from coalm_lite.converters.partial import Target
 from coalm_lite.converters.sources import open_source
 from coalm_lite.converters.weights import read_header
 from coalm_lite.errors import CoalmError, HubError, ModelError, UsageError
@@ -237,3 +238,20 @@ def test_a_text_without_scheme_is_a_path(client: HubClient, tmp_path: Path) -> N
     with pytest.raises(UsageError, match="there is no folder or file someone/CoALM-tiny") as caught:
         converted(client, tmp_path / "out.gguf", name=REPOSITORY)
     assert f"write {NAME}." in caught.value.hint
+
+
+def test_a_conversion_that_the_network_ended_goes_on_where_that_is_wanted(
+    hub: Hub, client: HubClient, folder: Path, tmp_path: Path
+) -> None:
+    convert(folder, tmp_path / "local.gguf", Quant.Q8_0)
+    target = Target(tmp_path / "out.gguf", kept_after=(HubError,))
+    with open_source(NAME, client) as source:
+        hub.faults.cut_after += [1 << 30] * 6 + [0] * 99  # some tensors come, then nothing any more
+        with pytest.raises(HubError):
+            convert(source, target, Quant.Q8_0)
+    assert not target.path.exists()
+    hub.faults.cut_after.clear()
+    with open_source(NAME, client) as source:
+        assert convert(source, target, Quant.Q8_0).resumed > 0
+    assert target.path.read_bytes() == (tmp_path / "local.gguf").read_bytes()
+    assert not list(tmp_path.glob("out.gguf.*"))
