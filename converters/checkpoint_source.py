@@ -35,7 +35,7 @@ class _ComputedVector:
 def checkpoint_source(folder: Path) -> Source:
     """The checkpoint in `folder`; raises ModelError naming file and tensor when it is damaged or of another kind."""
     config = read_config(folder / "config.json")
-    return matched_source(str(folder), folder, config, index_checkpoint(folder), _folder_facts(folder))
+    return matched_source(str(folder), folder, config, index_checkpoint(folder), folder_facts(folder))
 
 
 def matched_source(
@@ -79,7 +79,7 @@ def _match(
     return matched
 
 
-def _folder_facts(folder: Path) -> SourceFacts:
+def folder_facts(folder: Path) -> SourceFacts:
     """The folder's files that a conversion may read, with what changes when they change."""
     files, identity = [], [str(folder.absolute())]
     for path in sorted(folder.iterdir() if folder.is_dir() else ()):

@@ -51,7 +51,7 @@ def hub_source(place: HubPlace, client: HubClient) -> Iterator[Source]:
     with fetched_folder(remote, client, _SMALL_NAMES) as folder, client.reading() as read:
         config = read_config(folder / CONFIG_NAME)
         stored = index_checkpoint(folder, lambda name: _open(remote, read, name))
-        yield matched_source(remote.place, folder, config, stored, _facts(remote))
+        yield matched_source(remote.place, folder, config, stored, remote_facts(remote))
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _check_small(file: RemoteFile) -> None:
         raise ModelError(f"{file.place}: {problem}", "It is no checkpoint that can be converted.")
 
 
-def _facts(remote: RemoteFolder) -> SourceFacts:
+def remote_facts(remote: RemoteFolder) -> SourceFacts:
     """The repository, its commit, and the hashes that the Hub names."""
     weights = (name for name in remote.entries if name.endswith(".safetensors") and "/" not in name)
     small = (name for name in _SMALL_NAMES if name in remote.entries)

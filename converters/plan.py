@@ -1,13 +1,15 @@
 """What a conversion will take, known before a weight is read: types, size, memory, time.
 
-Covered: a GGUF, a folder, a repository on the Hub; of the last two config.json and the index are enough, no shard need
-be there. The size is exact, the head apart where the tokenizer is not at hand: it is then told from the number of
-tokens. Memory is the formula below; time is measured on this machine, in about a second, for each way that a tensor
-goes. Not covered: what reading from a disk takes, and another load on the machine.
+Covered: a GGUF, a folder, a repository on the Hub, a model of which only the sizes are known; of a folder and on the
+Hub config.json and the index are enough, no shard need be there. The size is exact, the head apart where the tokenizer
+is not at hand: it is then told from the number of tokens. Memory is the formula below; time is measured on this
+machine, in about a second, for each way that a tensor goes. Not covered: what reading from a disk takes, and another
+load on the machine.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,10 +24,10 @@ from coalm_lite.errors import ModelError
 from coalm_lite.hub.client import HubClient
 from coalm_lite.hub.places import SCHEME
 
-from .checkpoint_source import matched_source
+from .checkpoint_source import folder_facts, matched_source
 from .header import ALIGNMENT, Header, TensorInfo, header_bytes
-from .hf_config import JsonFile, expected_tensors, read_config
-from .hub_source import CONFIG_NAME, fetched_folder
+from .hf_config import JsonFile, LlamaConfig, expected_tensors, read_config
+from .hub_source import CONFIG_NAME, fetched_folder, remote_facts
 from .layout import Layout, PlannedTensor, plan_layout
 from .pipeline import AHEAD, Encoder, block_rows, usable_threads
 from .quants import Quant
@@ -42,7 +44,7 @@ _CARD_BYTES = 8 << 10  # the other keys, the chat template among them
 _PROCESS_BYTES = 64 << 20
 _VOCABULARY_BYTES_A_TOKEN = 1300
 _BLOCK_BYTES_A_VALUE = 16
-_EMBEDDING = "token_embd.weight"
+_EMBEDDING, _TIED = "token_embd.weight", "lm_head.weight"
 _TRIAL_VALUES = 1 << 18
 _TRIALS_S = 1.0
 _DTYPES: Mapping[str, Dtype] = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
@@ -95,21 +97,35 @@ def plan_conversion(
     """
     with described_source(text, client) as source:
         layout = plan_layout(source, quant, has_imatrix)
-        infos = tuple(tensor.info for tensor in layout.tensors)
-        head_bytes, is_exact = _head_bytes(source, layout, infos, metadata or {})
-        used = threads or usable_threads()
-        return ConversionPlan(
-            place=source.place,
-            quant=quant,
-            tensors=infos,
-            head_bytes=head_bytes,
-            head_is_exact=is_exact,
-            read_bytes=sum(prod(tensor.shape) * VALUE_BYTES[tensor.dtype] for tensor in source.tensors),
-            is_remote=text.startswith(SCHEME),
-            memory_bytes=memory_bytes(source, used),
-            threads=used,
-            compute_s=_compute_s(layout, used) if measured else None,
-        )
+        return _plan(source, quant, layout, metadata or {}, threads or usable_threads(), measured)
+
+
+def plan_sizes(place: str, config: LlamaConfig, quant: Quant) -> ConversionPlan:
+    """What converting takes a BF16 checkpoint at `place`, of which no more is known than its sizes."""
+    specs = [spec for spec in expected_tensors(config).values() if not (config.tied and spec.source_name == _TIED)]
+    file = _Unread(place)
+    stored = {spec.source_name: StoredTensor(spec.source_name, file, "BF16", spec.shape, 0) for spec in specs}
+    source = matched_source(place, Path(os.devnull), config, stored, SourceFacts(place, place, revision="unknown"))
+    return _plan(source, quant, plan_layout(source, quant), {}, usable_threads(), measured=True)
+
+
+def _plan(
+    source: Source, quant: Quant, layout: Layout, metadata: Mapping[str, str], threads: int, measured: bool
+) -> ConversionPlan:
+    infos = tuple(tensor.info for tensor in layout.tensors)
+    head_bytes, is_exact = _head_bytes(source, layout, infos, metadata)
+    return ConversionPlan(
+        place=source.place,
+        quant=quant,
+        tensors=infos,
+        head_bytes=head_bytes,
+        head_is_exact=is_exact,
+        read_bytes=sum(prod(tensor.shape) * VALUE_BYTES[tensor.dtype] for tensor in source.tensors),
+        is_remote=bool(source.facts.revision),
+        memory_bytes=memory_bytes(source, threads),
+        threads=threads,
+        compute_s=_compute_s(layout, threads) if measured else None,
+    )
 
 
 @contextmanager
@@ -123,14 +139,14 @@ def described_source(text: str, client: HubClient | None = None) -> Iterator[Sou
                 yield source
             return
         with fetched_folder(remote, asked, (CONFIG_NAME, INDEX_NAME)) as folder:
-            yield indexed_source(remote.place, folder)
+            yield indexed_source(remote.place, folder, remote_facts(remote))
     elif (Path(text) / INDEX_NAME).is_file():
-        yield indexed_source(text, Path(text))
+        yield indexed_source(text, Path(text), folder_facts(Path(text)))
     else:
         yield local_source(text)
 
 
-def indexed_source(place: str, folder: Path) -> Source:
+def indexed_source(place: str, folder: Path, facts: SourceFacts) -> Source:
     """The checkpoint as its index and config.json describe it: every tensor with the shape that it must have."""
     config = read_config(folder / CONFIG_NAME)
     shapes = {name: spec.shape for name, spec in expected_tensors(config).items()}
@@ -141,7 +157,7 @@ def indexed_source(place: str, folder: Path) -> Source:
         name: StoredTensor(name, _Unread(str(folder / shard_of[name])), dtype, shapes.get(name, ()), 0)
         for name in ordered
     }
-    return matched_source(place, folder, config, stored, SourceFacts(place, place))
+    return matched_source(place, folder, config, stored, facts)
 
 
 @dataclass(frozen=True, slots=True)

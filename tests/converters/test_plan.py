@@ -143,6 +143,7 @@ def test_a_plan_from_the_hub_reads_the_index_files_alone(tmp_path: Path, monkeyp
     local = planned(folder, Quant.Q4_K_M)
     assert fetched == {"config.json", "model.safetensors.index.json"}
     assert plan.is_remote
+    assert not local.is_remote
     assert (plan.size_bytes, plan.tensors) == (local.size_bytes, local.tensors)
     assert plan.place.startswith("hf:uiuc-convai/CoALM-405B@")
 
