@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from gguf import GGMLQuantizationType
+
 from coalm_lite.errors import ModelError, StoreError
 from coalm_lite.pull.machine import free_disk_bytes
+from coalm_lite.runtime.gguf_header import GgufHeader
 from coalm_lite.runtime.model_file import check_model_file
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.provenance import (
@@ -29,6 +32,7 @@ from .verify import Base, Report, has_failed, size_words, verify_conversion
 
 State: TypeAlias = Literal["fine", "changed bytes", "bad header", "bad values", "no call"]
 _MANY = 3
+_WHOLE = (GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +133,35 @@ def compare_with_source(
         with store_errors(path):
             at_hand = replace(base, path=path, size_bytes=path.stat().st_size)
         found = verify_conversion(model, at_hand, listed_dialects=listed_dialects, threads=threads, report=report)
-    return _written(model, Comparison(tensors, found))
+        return _written(model, Comparison(tensors, found), check_model_file(path))
 
 
-def _written(model: Path, comparison: Comparison) -> Comparison:
+def _written(model: Path, comparison: Comparison, base: GgufHeader) -> Comparison:
     """The comparison, with its numbers in the file where they may be there."""
-    if comparison.tensors is None:
-        return replace(comparison, not_written="a folder's record stays as it was made")
-    if comparison.tensors.implausible:
-        return replace(comparison, not_written="its tensors are not the source's")
-    header = check_model_file(model)
-    if KEY not in header.texts:
-        return replace(comparison, not_written="it has no room for them")
-    if is_shared(model):
-        return replace(comparison, not_written="other tools or names share the file")
+    if reason := _not_to_be_written(model, comparison, base):
+        return replace(comparison, not_written=reason)
     try:
-        record = read_provenance(header) or Provenance()
-        record = replace(record, errors=comparison.tensors.errors, verification=comparison.verification)
-        patch_provenance(model, record)
+        record = read_provenance(check_model_file(model)) or Provenance()
+        errors = comparison.tensors.errors if comparison.tensors else None
+        patch_provenance(model, replace(record, errors=errors, verification=comparison.verification))
     except StoreError as error:
         return replace(comparison, not_written=error.message)
     return replace(comparison, written=True)
+
+
+def _not_to_be_written(model: Path, comparison: Comparison, base: GgufHeader) -> str:
+    """Why the numbers stay out of the file, "" when they may be written: what stands there is never made worse."""
+    if model.is_dir():
+        return "a folder's record stays as it was made"
+    if KEY not in check_model_file(model).texts:
+        return "it has no room for them"
+    if is_shared(model):
+        return "other tools or names share it"
+    if any(tensor.type_id not in _WHOLE for tensor in base.tensors):
+        return "the source is quantized itself"
+    if comparison.problem or comparison.verification.agreement is None:
+        return "they are not complete"
+    return ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -62,6 +62,8 @@ class Base:
             yield self.path
             return
         made = beside.with_name(beside.name + _BASE_SUFFIX)
+        with store_errors(made):
+            made.parent.mkdir(parents=True, exist_ok=True)
         try:
             if self.make is not None:
                 self.make(made)
@@ -74,13 +76,17 @@ class Base:
 def base_of(source: Source) -> Base:
     """The base that a source gives: a GGUF itself, or what converting its checkpoint to 16 bits makes."""
     if isinstance(source.head, GgufHead):
-        path = Path(source.place)
-        with store_errors(path):
-            return Base(source.facts.id, path.stat().st_size, path)
+        return file_base(Path(source.place))
     matrices = [tensor for tensor in source.tensors if len(tensor.shape) > 1]
     size_bytes = sum(2 * prod(tensor.shape) for tensor in matrices) + _HEAD_BYTES
     quant = Quant.BF16 if matrices[0].dtype == "BF16" else Quant.F16
     return Base(source.facts.id, size_bytes, make=lambda path: convert(source, path, quant))
+
+
+def file_base(path: Path) -> Base:
+    """A GGUF file as the base, whatever its types."""
+    with store_errors(path):
+        return Base(path.name, path.stat().st_size, path)
 
 
 def verify_conversion(

@@ -9,6 +9,7 @@ import click
 
 from coalm_lite.cli.options import verbosity_options
 from coalm_lite.cli.output import print_json, print_values, size_words
+from coalm_lite.cli.provenance_lines import provenance_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,24 +25,27 @@ if TYPE_CHECKING:
 def show(model: str, as_json: bool) -> None:
     """Show what is known of a model on this machine.
 
-    MODEL is nano, a pulled model's name, or the path of a GGUF file. Its header is checked, and its chat template is
-    compared with the prompts that coalm-lite writes; the weights are not read.
+    MODEL is nano, a pulled model's name, or the path of a GGUF file or ONNX folder. Its header is checked, and its chat
+    template is compared with the prompts that coalm-lite writes; the weights are not read. A model that `coalm-lite
+    convert` made also tells where it comes from, how far it is from its source, and what it was tried with.
     """
     from coalm_lite.pull.memory import memory_need, shape_of_header
-    from coalm_lite.runtime.model_file import check_model_file
     from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS
-    from coalm_lite.store.facts import model_facts
+    from coalm_lite.store.facts import check_model, model_facts
     from coalm_lite.store.names import resolve_model
+    from coalm_lite.store.provenance import as_json as provenance_json
 
     reference = resolve_model(model)
-    header = check_model_file(reference.path)
-    facts = model_facts(reference, header)
+    checked = check_model(reference.path)
+    facts = model_facts(reference, checked)
     context_tokens = min(facts.trained_context_tokens, DEFAULT_CONTEXT_TOKENS)
-    shape = shape_of_header(header.values, header.arrays)
-    need = memory_need(shape, facts.size_bytes, context_tokens) if shape else None
+    shape = shape_of_header(checked.header.values, checked.header.arrays)
+    is_file = checked.folder is None  # the formula is llama.cpp's
+    need = memory_need(shape, facts.size_bytes, context_tokens) if shape and is_file else None
     if as_json:
         memory = None if need is None else {**asdict(need), "total_bytes": need.total_bytes}
-        print_json({**asdict(facts), "path": str(facts.path), "context_tokens": context_tokens, "memory": memory})
+        told = {"provenance": provenance_json(facts.provenance) if facts.provenance else None, "memory": memory}
+        print_json({**asdict(facts), "path": str(facts.path), "context_tokens": context_tokens, **told})
     else:
         print_values({name: value for name, value in _lines(facts, context_tokens, need) if value})
 
@@ -63,6 +67,9 @@ def _lines(facts: ModelFacts, context_tokens: int, need: MemoryNeed | None) -> I
     yield "template", f"{facts.template.kind}: {facts.template.problem}".removesuffix(": ")
     for name, value in facts.scores.items():
         yield f"score {name}", str(value)
+    if facts.provenance:
+        yield from provenance_lines(facts.provenance)
+    yield "provenance", facts.provenance_problem
 
 
 def _count_words(count: int) -> str:

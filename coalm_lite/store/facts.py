@@ -1,17 +1,24 @@
-"""What a model file says of itself, with what our record and the catalog add: the facts that `show` prints."""
+"""What a model says of itself, with what our record and the catalog add: the facts that `show` prints.
+
+Covered: GGUF files and ONNX folders.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
+from coalm_lite.errors import StoreError
 from coalm_lite.runtime.chat_template import TEMPLATE_KEY, TemplateCheck, check_template
 from coalm_lite.runtime.gguf_header import GgufHeader, Value
-from coalm_lite.runtime.model_file import trained_context_tokens
+from coalm_lite.runtime.model_file import check_model_file, check_vocabulary_file, trained_context_tokens
+from coalm_lite.runtime.onnx_folder import OnnxFolder, read_onnx_folder
 from coalm_lite.store.names import ModelReference
+from coalm_lite.store.provenance import Provenance, parse_provenance, read_provenance
 
 _SOURCE_KEY = "coalm.source"
 _SCORE_PREFIX = "coalm.score."
@@ -22,7 +29,7 @@ class ModelFacts:
     """One model; "" stands for what nobody has written down.
 
     `quant` is the file's own word for the types of its weights; `source` is `hf:owner/repo@revision/path` when it was
-    pulled, else what the file says.
+    pulled, else what the file says. `provenance_problem` says why what stands there as provenance is none.
     """
 
     name: str
@@ -39,22 +46,41 @@ class ModelFacts:
     pulled_at: str
     template: TemplateCheck
     scores: Mapping[str, Value] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    provenance_problem: str = ""
 
 
-def model_facts(reference: ModelReference, header: GgufHeader) -> ModelFacts:
-    """The facts of the model whose header was read; its chat template is rendered in a child process, with limits."""
-    local = reference.local
+@dataclass(frozen=True, slots=True)
+class CheckedModel:
+    """A model whose head was checked: a GGUF file's, or that of an ONNX folder's vocabulary."""
+
+    header: GgufHeader
+    folder: OnnxFolder | None = None
+
+
+def check_model(path: Path) -> CheckedModel:
+    """The model at `path`; ModelError for what is none."""
+    if not path.is_dir():
+        return CheckedModel(check_model_file(path))
+    folder = read_onnx_folder(path)
+    return CheckedModel(check_vocabulary_file(folder.vocabulary), folder)
+
+
+def model_facts(reference: ModelReference, model: CheckedModel) -> ModelFacts:
+    """The facts of a model that was checked; its chat template is rendered in a child process, with limits."""
+    local, header, folder = reference.local, model.header, model.folder
+    provenance, problem = _provenance(model)
     return ModelFacts(
         name=reference.name,
         path=reference.path,
-        size_bytes=reference.path.stat().st_size,
+        size_bytes=folder.size_bytes if folder else reference.path.stat().st_size,
         architecture=header.texts["general.architecture"],
-        parameters=sum(prod(tensor.shape) for tensor in header.tensors),
-        quant=quant_of(header),
+        parameters=folder.parameters if folder else sum(prod(tensor.shape) for tensor in header.tensors),
+        quant=folder.recipe if folder else quant_of(header),
         trained_context_tokens=trained_context_tokens(header),
         dialects=reference.dialects(header.texts),
         license=_license(reference, header),
-        source=local.place if local else header.texts.get(_SOURCE_KEY, ""),
+        source=local.place if local else header.texts.get(_SOURCE_KEY, "") or _source(provenance),
         sha256=local.manifest.sha256 if local else "",
         pulled_at=local.manifest.pulled_at if local else "",
         template=check_template(header.texts.get(TEMPLATE_KEY)),
@@ -63,7 +89,25 @@ def model_facts(reference: ModelReference, header: GgufHeader) -> ModelFacts:
             for key, value in header.values.items()
             if key.startswith(_SCORE_PREFIX)
         },
+        provenance=provenance,
+        provenance_problem=problem,
     )
+
+
+def _provenance(model: CheckedModel) -> tuple[Provenance | None, str]:
+    """What the model tells of its making, and what is wrong with it."""
+    try:
+        if model.folder:
+            return parse_provenance(json.dumps({"format": 1, **model.folder.provenance})), ""
+        return read_provenance(model.header), ""
+    except StoreError as error:
+        return None, error.message
+
+
+def _source(provenance: Provenance | None) -> str:
+    if provenance is None:
+        return ""
+    return f"{provenance.source}@{provenance.revision}" if provenance.revision else provenance.source
 
 
 def quant_of(header: GgufHeader) -> str:

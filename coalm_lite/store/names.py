@@ -83,12 +83,18 @@ def pulled_models(text: str, cache: HubCache | None = None) -> tuple[LocalModel,
     UsageError for a path and for a model of this package, neither of which was pulled.
     """
     known = catalog()
-    if _is_path(text) or (text in known.sizes and known.sizes[text].shipped_file):
+    if not is_pulled_name(text):
         raise UsageError(f"{text} was not pulled", "Name a pulled model; `coalm-lite list` shows them.")
     found = named_models(text, local_models(cache or HubCache.of_user()))
     if not found:
         raise _not_here(text, known)
     return found
+
+
+def is_pulled_name(text: str) -> bool:
+    """Whether `text` can name a pulled model: it is neither a path nor a model of this package."""
+    size = catalog().sizes.get(text)
+    return not (_is_path(text) or (size is not None and size.shipped_file))
 
 
 def named_models(text: str, models: Sequence[LocalModel]) -> tuple[LocalModel, ...]:

@@ -164,8 +164,11 @@ def reserve(record: Provenance) -> str:
 def read_provenance(header: GgufHeader) -> Provenance | None:
     """What the file tells of itself, None when it does not; StoreError for a text that is no such record."""
     text = header.texts.get(KEY)
-    if text is None:
-        return None
+    return None if text is None else parse_provenance(text)
+
+
+def parse_provenance(text: str) -> Provenance:
+    """The record in a text of anybody's; StoreError for what is none."""
     values = _values(text)
     try:
         return _adapter().validate_json(text, strict=True)
@@ -198,7 +201,7 @@ def is_shared(path: Path) -> bool:
         name.startswith("models--") and {"blobs", "snapshots"} & set(parents[:index])
         for index, name in enumerate(parents)
     )
-    return in_cache or real.stat().st_nlink > 1
+    return in_cache or (real.exists() and real.stat().st_nlink > 1)
 
 
 def _refuse_shared(path: Path) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from coalm_lite.runtime.model_file import check_model_file
 from coalm_lite.store.cache import HubCache
-from coalm_lite.store.facts import ModelFacts, model_facts, quant_of
+from coalm_lite.store.facts import ModelFacts, check_model, model_facts, quant_of
 from coalm_lite.store.names import resolve_model
+from coalm_lite.store.provenance import KEY, Provenance, reserve
+from tests.onnx_models import FP32
 from tests.runtime.gguf_bytes import Value, model_file
 from tests.store.pulled import put
 
@@ -17,7 +19,7 @@ TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
 def facts_of(name: str) -> ModelFacts:
     reference = resolve_model(name)
-    return model_facts(reference, check_model_file(reference.path))
+    return model_facts(reference, check_model(reference.path))
 
 
 def written(path: Path, changes: Mapping[str, Value | None]) -> str:
@@ -78,3 +80,27 @@ def test_the_quant_is_the_files_word_or_else_its_most_common_type(
 ) -> None:
     name = written(tmp_path / "m.gguf", {"general.file_type": file_type})
     assert quant_of(check_model_file(Path(name))) == quant
+
+
+def test_provenance_is_told_and_names_the_source(tmp_path: Path) -> None:
+    record = Provenance(source="owner/repo", revision="abc", quant="q8_0")
+    facts = facts_of(written(tmp_path / "m.gguf", {KEY: reserve(record)}))
+    assert (facts.provenance, facts.provenance_problem) == (record, "")
+    assert facts.source == "owner/repo@abc"
+    assert facts_of(written(tmp_path / "own.gguf", {KEY: reserve(record), "coalm.source": "here"})).source == "here"
+
+
+def test_damaged_provenance_is_told_and_hides_nothing_else(tmp_path: Path) -> None:
+    facts = facts_of(written(tmp_path / "m.gguf", {KEY: "{", "coalm.source": "here"}))
+    assert facts.provenance is None
+    assert "cannot be read" in facts.provenance_problem
+    assert facts.source == "here"
+
+
+def test_an_onnx_folder_is_described_by_its_record_and_its_vocabulary() -> None:
+    facts = facts_of(str(FP32))
+    assert (facts.architecture, facts.template.kind) == ("llama", "different")
+    assert (facts.parameters, facts.dialects) == (101312, ("hammer", "cra"))
+    assert facts.size_bytes == sum(path.stat().st_size for path in FP32.iterdir() if path.name != "coalm.json")
+    assert facts.provenance is not None
+    assert facts.source == facts.provenance.source == "tiny"
