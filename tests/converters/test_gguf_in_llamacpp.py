@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import json
+import platform
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,24 @@ WIDE_SIZES = {
     "head_dim": 32,
 }
 QUANTIZED = [quant for quant in Quant if RECIPES[quant].quantized]
+# The hash of the tensors of each file of `wide`, on x86-64 Linux. ggml's quantizers are plain C in single precision: a
+# build with fused multiply-adds (arm64 has them by default, x86-64 with -march=native) rounds otherwise.
+PINNED = {
+    Quant.Q8_0: "680a640c25b9cd099519c5751f36f4d2549b1d7d187b4dbc55d7034bae702e6f",
+    Quant.Q6_K: "1dd1a57b363378e4a20563311d5ebf0b9244eabc42cee1de374f28e2c774b7d3",
+    Quant.Q5_K_M: "e31c7436e1dab5474f2f78e2070495922e465ce3f63608ed6e73cd2223e9bc02",
+    Quant.Q5_K_S: "afea6df37806fbf034abd2098597dbc56a7f60b0218be6dd052540d4de3e7cc2",
+    Quant.Q4_K_M: "6144d7b278723a9be23192550c1e19d6e8dc7242849feb7eb1073255841431c2",
+    Quant.Q4_K_S: "0fbaa35ec298a0971c4ae2509863c0312e0ae186cf3e2b2ccabfed2a7652bce5",
+    Quant.Q4_0: "92503c383b0197c6716cbc0f78787b83fb073c15c4b99c71d99c73b5ae4ea29b",
+    Quant.Q3_K_L: "049cd9ef7b23d8958bc3801d9cd3d258bf67125040e3872d3639ba6a5f92fa91",
+    Quant.Q3_K_M: "46c107266821715016b92abeb09f0272d74c6b6932cd1089398a56b12dd68fb8",
+    Quant.Q3_K_S: "ceddcd2ad20982801bb0621abe3c8e8c3bba8d8f0f679c8c28d83956e4f12d0d",
+    Quant.Q2_K: "c5d1dc93dcba83a2eac0bb9366428e32ed667f4a344d2a2d101193731fd9006f",
+    Quant.IQ4_XS: "f46fac575b3f198e1117b3d77dec6b35d22ef17f4430d9a0d7d7a429325a2f1f",
+    Quant.IQ4_NL: "35e6369dbe247acf7e79afbb918f3eb663b39683ab2fd9edc4fe1d41c0bb4632",
+    Quant.IQ3_M: "a22d81b2766a9b6deaa01e79e698ef63f9ec784671cb24a77fcdf839fee71858",
+}
 # those whose choice of types, or whose way to quantize, an importance matrix changes most
 WITH_IMATRIX = [Quant.Q2_K, Quant.Q3_K_S, Quant.Q4_0, Quant.Q4_K_M, Quant.Q6_K, Quant.Q8_0, Quant.IQ4_XS]
 TOKENS = [293, *(7 * step % 290 for step in range(47))]
@@ -95,9 +115,11 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("quant", QUANTIZED)
 def test_every_kind_equals_what_llama_cpp_makes_of_the_16_bit_file(tmp_path: Path, wide: Path, quant: Quant) -> None:
-    convert(wide, tmp_path / "one.gguf", quant)
+    report = convert(wide, tmp_path / "one.gguf", quant)
     quantize(wide.parent / "sixteen.gguf", tmp_path / "two.gguf", quant)
     assert (tmp_path / "one.gguf").read_bytes() == (tmp_path / "two.gguf").read_bytes()
+    if (sys.platform, platform.machine()) == ("linux", "x86_64"):
+        assert report.data_sha256 == PINNED[quant]
 
 
 @pytest.mark.parametrize("quant", WITH_IMATRIX)
