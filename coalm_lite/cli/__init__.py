@@ -28,7 +28,7 @@ COMMANDS = {
     "list": "List the models on this machine.",
     "show": "Show what is known of a model on this machine.",
     "use": "Choose the model that chat uses when none is named.",
-    "verify": "Check that pulled files are unchanged.",
+    "verify": "Check models, alone or against their source.",
     "rm": "Delete pulled models.",
     "prune": "Delete what interrupted pulls left.",
     "convert": "Convert a Llama checkpoint in one pass.",
