@@ -9,7 +9,7 @@ import click
 
 from coalm_lite.cli.options import verbosity_options
 from coalm_lite.cli.output import print_json, print_values, size_words
-from coalm_lite.cli.provenance_lines import provenance_lines
+from coalm_lite.cli.provenance_lines import provenance_lines, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,16 +57,16 @@ def _lines(facts: ModelFacts, context_tokens: int, need: MemoryNeed | None) -> I
     yield "size", f"{size_words(facts.size_bytes)} ({facts.size_bytes} bytes)"
     yield "quant", facts.quant
     yield "architecture", f"{facts.architecture}, {_count_words(facts.parameters)} parameters"
-    yield "source", facts.source
+    yield "source", shown(facts.source)
     yield "sha256", facts.sha256
     yield "pulled", facts.pulled_at
-    yield "licence", facts.license
+    yield "licence", shown(facts.license)
     yield "context", f"{facts.trained_context_tokens} tokens at most, {context_tokens} unless asked for more"
     yield "memory", _memory_words(need)
     yield "dialects", ", ".join(facts.dialects)
     yield "template", f"{facts.template.kind}: {facts.template.problem}".removesuffix(": ")
     for name, value in facts.scores.items():
-        yield f"score {name}", str(value)
+        yield shown(f"score {name}"), shown(str(value))
     if facts.provenance:
         yield from provenance_lines(facts.provenance)
     yield "provenance", facts.provenance_problem
