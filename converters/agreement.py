@@ -93,6 +93,7 @@ def agreement(base_name: str, places: Sequence[Place]) -> Agreement:
 
 
 def _all_logits(engine: Engine, prompts: Prompts, cancel: Cancel) -> Iterator[Logits]:
+    engine.prefill(prompts[0][:1], cancel)  # so that what was asked before plays no part
     for tokens in prompts:
         first = max(0, len(tokens) - PLACES_A_PROMPT)
         for logits in _logits_after(engine, tokens, first, cancel):

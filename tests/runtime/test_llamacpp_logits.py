@@ -22,10 +22,20 @@ def test_each_row_is_what_the_engine_gives_token_by_token(engine: LlamaEngine) -
         np.testing.assert_allclose(engine.logits(), row, atol=SAME)
 
 
-def test_the_rows_are_the_same_bits_whatever_was_computed_before(engine: LlamaEngine) -> None:
-    first = np.array(list(engine.logits_after(TOKENS, 0, Cancel())))
+def test_after_the_same_work_the_rows_are_the_same_bits(engine: LlamaEngine) -> None:
+    rows = []
+    for _ in range(2):
+        engine.prefill(TOKENS[:1], Cancel())
+        rows.append([*engine.logits_after(TOKENS[:90], 10, Cancel()), *engine.logits_after(TOKENS, 80, Cancel())])
+    np.testing.assert_array_equal(np.array(rows[0]), np.array(rows[1]))
+
+
+def test_what_the_cache_holds_is_kept_and_changes_nothing(engine: LlamaEngine) -> None:
+    engine.prefill([7], Cancel())
+    anew = np.array(list(engine.logits_after(TOKENS, 100, Cancel())))
     engine.prefill(TOKENS[:77], Cancel())
-    np.testing.assert_array_equal(np.array(list(engine.logits_after(TOKENS, 0, Cancel()))), first)
+    kept = np.array(list(engine.logits_after(TOKENS, 100, Cancel())))
+    np.testing.assert_allclose(kept, anew, atol=SAME)
 
 
 def test_the_cache_holds_the_tokens_afterwards(engine: LlamaEngine) -> None:

@@ -133,12 +133,13 @@ class LlamaEngine:
     def logits_after(self, tokens: Sequence[int], first: int, cancel: Cancel) -> Iterator[Logits]:
         """Make the KV cache hold exactly `tokens`, and yield the logits after each of them from index `first` on.
 
-        All are computed anew, in the same batches each time, so that two models' logits compare token by token.
+        What the cache holds of them before `first` is kept. The cuts between batches are the same for every model that
+        was asked the same things before.
         """
         with self._door:
             check_room(0, len(tokens), self._info.context_tokens)
-            self._keep(0)
-            self._decode(tokens[:first], cancel)
+            kept = self._keep(min(common_prefix_length(self._held, tokens), first))
+            self._decode(tokens[kept:first], cancel)
         step = min(_LOGITS_BATCH_TOKENS, self.options.batch_tokens)
         for start in range(first, len(tokens), step):
             cancel.check()
