@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,24 @@ from coalm_lite.errors import HubError, UsageError
 if TYPE_CHECKING:
     from coalm_lite.cli.pull_progress import PullScreen
     from coalm_lite.hub.client import HubClient
-    from coalm_lite.pull.build import BuildEstimate
+    from coalm_lite.pull.build import BuildPlan
     from coalm_lite.pull.fetch import Pulled
     from coalm_lite.pull.plan import PullPlan
     from coalm_lite.store.cache import HubCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullOptions:
+    """What the user asked for."""
+
+    model: str
+    dry_run: bool
+    force: bool
+    accept_license: bool
+    wants_build: bool
+    context_tokens: int | None
+    offline: bool
+    as_json: bool
 
 
 @click.command()
@@ -29,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Pull also what fits neither this disk nor this memory.")
 @click.option("--accept-license", is_flag=True, help="Accept a licence that allows no commercial use, for scripts.")
+@click.option("--build", "wants_build", is_flag=True, help="Build what nobody has published, without asking.")
 @click.option(
     "--context",
     "context_tokens",
@@ -40,17 +55,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what was done, or would be, as JSON.")
 @verbosity_options
 @pass_invocation
-def pull(
-    invocation: Invocation,
-    /,
-    model: str,
-    dry_run: bool,
-    force: bool,
-    accept_license: bool,
-    context_tokens: int | None,
-    offline: bool,
-    as_json: bool,
-) -> int:
+def pull(invocation: Invocation, /, **given: Any) -> int:  # Any, as click types its values
     """Fetch a model from the Hugging Face Hub.
 
     MODEL is a name of `coalm-lite list --remote`, such as 8b-q4, or any GGUF file on the Hub: hf:owner/repo/file.gguf
@@ -58,75 +63,71 @@ def pull(
     before the first byte. A pull that was stopped goes on where it was when it is run again. The file lies in the
     Hugging Face cache, where other tools find it too, and becomes the model that chat uses.
 
+    A quant of a size that nobody has published, such as 70b-q4, is built from the size's checkpoint, which is read as
+    it comes and never stored: what that takes is shown first, and you are asked. Such a file lies in the data folder.
+
     HF_TOKEN or `hf auth login` give access to gated models, HF_ENDPOINT names another Hub, HF_HOME another cache.
     """
-    from coalm_lite.cli.pull_progress import PullScreen
+    from coalm_lite.cli.pull_progress import PullScreen, plan_lines
     from coalm_lite.hub.client import HubClient
     from coalm_lite.hub.refusals import offline_reason
-    from coalm_lite.pull.build import NotPublishedError
     from coalm_lite.pull.fetch import recorded
     from coalm_lite.pull.plan import plan_pull
+    from coalm_lite.pull.wanted import NotPublishedError
     from coalm_lite.store.cache import HubCache
 
+    asked = PullOptions(**given)
     screen = PullScreen(invocation.verbosity)
-    client, cache = HubClient(offline, tell=screen.tell), HubCache.of_user()
+    client, cache = HubClient(asked.offline, tell=screen.tell), HubCache.of_user()
     try:
-        plan = plan_pull(model, client, cache, context_tokens)
+        plan = plan_pull(asked.model, client, cache, asked.context_tokens)
     except HubError as error:
-        pulled = recorded(model, cache)
+        pulled = recorded(asked.model, cache)
         if pulled is None:
             raise
-        reason = "--offline" if offline else offline_reason()
+        reason = "--offline" if asked.offline else offline_reason()
         warn(f"the Hub was not asked because of {reason}" if reason else error.message)
-        return _use(pulled, as_json, dry_run)
+        return use_recorded(pulled, asked)
     except NotPublishedError as error:
-        _print_estimate(error.estimate, as_json)
-        raise
-    if dry_run:
-        return _print_plan(plan, as_json, force)
-    screen.show(plan)
-    if not force:
+        from coalm_lite.cli.pull_build import offer_build
+
+        return offer_build(error, client, screen, asked)
+    if asked.dry_run:
+        return _print_plan(plan, asked)
+    screen.show(plan_lines(plan))
+    if not asked.force:
         plan.check()
-    _agree(plan, accept_license)
-    return _fetch(plan, client, cache, screen, as_json)
+    agree(plan, asked.accept_license)
+    return _fetch(plan, client, cache, screen, asked.as_json)
 
 
-def _use(pulled: Pulled, as_json: bool, dry_run: bool) -> int:
-    """Take a model as it was pulled before."""
+def use_recorded(pulled: Pulled, asked: PullOptions) -> int:
+    """Take a model as it was pulled or built before."""
     from coalm_lite.store.default import set_default
 
-    if dry_run:
-        click.echo(printable(f"{pulled.manifest.name} is here as it was pulled at {pulled.manifest.pulled_at}"))
+    if asked.dry_run:
+        how = "built" if pulled.manifest.converter else "pulled"
+        click.echo(printable(f"{pulled.manifest.name} is here as it was {how} at {pulled.manifest.pulled_at}"))
     else:
         set_default(pulled.manifest.name)
-        _print_pulled(pulled, as_json)
+        print_pulled(pulled, asked.as_json)
     return 0
 
 
-def _print_estimate(estimate: BuildEstimate, as_json: bool) -> None:
-    """Print what building takes, as data."""
-    from coalm_lite.cli.pull_progress import estimate_lines
-
-    if as_json:
-        print_json({"build": asdict(estimate)})
-    else:
-        click.echo("\n".join(estimate_lines(estimate)))
-
-
-def _print_plan(plan: PullPlan, as_json: bool, force: bool) -> int:
+def _print_plan(plan: PullPlan, asked: PullOptions) -> int:
     """Print the plan as data; the exit code says whether a pull would begin."""
     from coalm_lite.cli.pull_progress import plan_json, plan_lines
 
-    if as_json:
+    if asked.as_json:
         print_json(plan_json(plan))
     else:
         click.echo("\n".join(plan_lines(plan)))
-    if not force:
+    if not asked.force:
         plan.check()
     return 0
 
 
-def _agree(plan: PullPlan, accept_license: bool) -> None:
+def agree(plan: PullPlan | BuildPlan, accept_license: bool) -> None:
     """Have the licence accepted where that is needed; UsageError when nobody can be asked."""
     from coalm_lite.pull.licenses import accept
     from coalm_lite.pull.plan import PullRefusedError
@@ -156,11 +157,12 @@ def _fetch(plan: PullPlan, client: HubClient, cache: HubCache, screen: PullScree
         kept = size_words(partial_bytes(cache, plan.remote)) or "nothing"
         click.echo(f"stopped: {kept} of {size_words(plan.remote.size_bytes)} kept; run it again to go on", err=True)
         return INTERRUPTED
-    _print_pulled(pulled, as_json)
+    print_pulled(pulled, as_json)
     return 0
 
 
-def _print_pulled(pulled: Pulled, as_json: bool) -> None:
+def print_pulled(pulled: Pulled, as_json: bool) -> None:
+    """Print the end, as data or in one line."""
     from coalm_lite.cli.pull_progress import pulled_json, pulled_line
 
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from coalm_lite.hub.progress import Progress
-    from coalm_lite.pull.build import BuildEstimate
+    from coalm_lite.pull.build import BuildPlan
     from coalm_lite.pull.fetch import Pulled
     from coalm_lite.pull.plan import PullPlan
     from coalm_lite.types import JsonObject
 
 _TENTHS = 10
-_STAGES = {"fetching": "fetching", "hashing": "checking", "waiting": "waiting"}
+_STAGES = {"fetching": "fetching", "hashing": "checking", "waiting": "waiting", "converting": "building"}
 
 
 class PullScreen:
@@ -45,10 +46,10 @@ class PullScreen:
         if self._bar:
             self._bar.stop()
 
-    def show(self, plan: PullPlan) -> None:
-        """Say what the pull will take."""
+    def show(self, lines: Sequence[str]) -> None:
+        """Say what it will take."""
         if not self._quiet:
-            click.echo("\n".join(plan_lines(plan)), err=True)
+            click.echo("\n".join(lines), err=True)
 
     def tell(self, text: str) -> None:
         """Say one thing, such as why nothing comes for now."""
@@ -58,6 +59,13 @@ class PullScreen:
             self._bar.console.print(printable(text), markup=False, highlight=False)
         else:
             click.echo(printable(text), err=True)
+
+    def stage(self, name: str) -> None:
+        """Say what is done now, of which no share is known."""
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, description=name, total=None, words="")
+        else:
+            self.tell(name)
 
     def report(self, progress: Progress) -> None:
         """Show how far it is."""
@@ -135,15 +143,40 @@ def plan_lines(plan: PullPlan) -> list[str]:
     return [printable(f"{name:8} {words}") for name, words in rows.items()]
 
 
-def estimate_lines(estimate: BuildEstimate) -> list[str]:
+def build_lines(plan: BuildPlan) -> list[str]:
     """What building a file takes, a line a question."""
-    return [
-        f"building {estimate.name} from {estimate.checkpoint} would take about",
-        f"download {size_words(estimate.download_bytes)}: {time_words(estimate.download_s)} at 100 Mbit/s",
-        f"disk     {size_words(estimate.file_bytes)} for the result; the checkpoint would be read as it comes",
-        f"memory   {size_words(estimate.memory_bytes)} to build it, {size_words(estimate.use_bytes)} to use it",
-        "time     the download's, and converting, which has not been measured yet",
-    ]
+    needs = plan.needs
+    there = (
+        "" if plan.missing_bytes == needs.file_bytes else f", {size_words(plan.missing_bytes) or 'nothing'} of it new"
+    )
+    rows = {
+        "build": f"{plan.name} ({needs.kind}) from {plan.size.checkpoint}, which has no published file of it",
+        "download": f"{size_words(needs.download_bytes)}, read as it comes and not stored",
+        "disk": f"needs {size_words(needs.file_bytes)}{there}, {size_words(plan.free_disk_bytes) or 'nothing'} is free",
+        "memory": f"needs {size_words(needs.memory_bytes)} to build it, {size_words(plan.use_bytes)} to use it;"
+        f" this machine has {size_words(plan.machine.total_bytes)}",
+        "time": f"the download takes {time_words(plan.download_s)} at 100 Mbit/s, and converting, meanwhile,"
+        f" {time_words(needs.compute_s)} on this machine",
+        "licence": plan.license + (" (you will be asked)" if plan.needs_consent else ""),
+    }
+    return [printable(f"{name:8} {words}") for name, words in rows.items()]
+
+
+def build_json(plan: BuildPlan) -> JsonObject:
+    """What building a file takes, for programs."""
+    return {
+        "name": plan.name,
+        "checkpoint": plan.size.checkpoint,
+        **asdict(plan.needs),
+        "use_bytes": plan.use_bytes,
+        "missing_bytes": plan.missing_bytes,
+        "free_disk_bytes": plan.free_disk_bytes,
+        "download_s": plan.download_s,
+        "machine": asdict(plan.machine),
+        "license": plan.license,
+        "needs_consent": plan.needs_consent,
+        "obstacles": list(plan.obstacles()),
+    }
 
 
 def plan_json(plan: PullPlan) -> JsonObject:
@@ -185,8 +218,11 @@ def pulled_json(pulled: Pulled) -> JsonObject:
 
 def pulled_line(pulled: Pulled) -> str:
     """The end in one line."""
-    cost = pulled.cost
+    cost, manifest = pulled.cost, pulled.manifest
+    if manifest.converter:
+        how = f"built by {manifest.converter}, {size_words(manifest.size_bytes)}"
+        return printable(f"{manifest.name} is ready: {how}. `coalm-lite chat` uses it now.")
     how = f"fetched {size_words(cost.fetched_bytes)}" if cost.fetched_bytes else "nothing had to be fetched"
     if cost.resumed_bytes:
         how += f" and kept {size_words(cost.resumed_bytes)} of an earlier pull"
-    return printable(f"{pulled.manifest.name} is ready: {how}. `coalm-lite chat` uses it now.")
+    return printable(f"{manifest.name} is ready: {how}. `coalm-lite chat` uses it now.")

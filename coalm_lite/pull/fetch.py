@@ -39,7 +39,7 @@ class Pulled:
 
     manifest: Manifest
     path: Path
-    cost: Downloaded
+    cost: Downloaded = _NOTHING
 
 
 def fetch(plan: PullPlan, client: HubClient, cache: HubCache, report: Report, tell: Tell) -> Pulled:
@@ -51,7 +51,7 @@ def fetch(plan: PullPlan, client: HubClient, cache: HubCache, report: Report, te
     remote = plan.remote
     cache.make_folders(remote.repository)
     partial = cache.partial(remote.repository, remote.etag)
-    with _alone(cache.lock(remote.repository, remote.etag), tell):
+    with alone(cache.lock(remote.repository, remote.etag), tell):
         kept = kept_file(cache, remote)
         record = record_of(cache, remote) if kept else None
         ours = companion_of(partial).is_file()
@@ -77,12 +77,12 @@ def recorded(text: str, cache: HubCache) -> Pulled | None:
         model = pulled_models(text, cache)[0]
     except CoalmError:  # not pulled
         return None
-    return Pulled(model.manifest, model.path, _NOTHING) if model.present else None
+    return Pulled(model.manifest, model.path) if model.present else None
 
 
 @contextmanager
-def _alone(lock_path: Path, tell: Tell) -> Iterator[None]:
-    """Hold the lock of these bytes, waiting for another pull of them to end."""
+def alone(lock_path: Path, tell: Tell) -> Iterator[None]:
+    """Hold the lock of these bytes, waiting for another pull or build of them to end."""
     from filelock import FileLock, Timeout
 
     with store_errors(lock_path):
@@ -90,7 +90,7 @@ def _alone(lock_path: Path, tell: Tell) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            tell("another coalm-lite is fetching this file: waiting for it")
+            tell("another coalm-lite is bringing this file: waiting for it")
             lock.acquire()
     try:
         yield

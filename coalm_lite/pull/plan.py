@@ -59,12 +59,12 @@ class PullPlan:
         found = []
         if self.missing_bytes > self.free_disk_bytes:
             found.append(
-                f"the disk has {_gigabytes(self.free_disk_bytes)} free, and {_gigabytes(self.missing_bytes)} are needed"
+                f"the disk has {gigabytes(self.free_disk_bytes)} free, and {gigabytes(self.missing_bytes)} are needed"
             )
-        if self.memory and self.memory.total_bytes > self.machine.total_bytes and not _has_gpu():
+        if self.memory and self.memory.total_bytes > self.machine.total_bytes and not has_gpu():
             found.append(
-                f"it needs {_gigabytes(self.memory.total_bytes)} of memory with a context of {self.context_tokens}"
-                f" tokens, and this machine has {_gigabytes(self.machine.total_bytes)}"
+                f"it needs {gigabytes(self.memory.total_bytes)} of memory with a context of {self.context_tokens}"
+                f" tokens, and this machine has {gigabytes(self.machine.total_bytes)}"
             )
         return tuple(found)
 
@@ -76,7 +76,7 @@ class PullPlan:
             raise PullRefusedError(f"{self.description.name} does not fit: {'; '.join(obstacles)}", hint)
 
 
-def _gigabytes(count: int) -> str:
+def gigabytes(count: int) -> str:
     """`4.92 GB`, in decimal units as disks and networks are sold; small counts in MB."""
     return f"{count / _GIGABYTE:.2f} GB" if count >= _GIGABYTE / 10 else f"{count / 1e6:.2f} MB"
 
@@ -129,7 +129,7 @@ def _trained_context_tokens(start: LeadingValues) -> int:
     return value if isinstance(value, int) and value > 0 else DEFAULT_CONTEXT_TOKENS
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
     """Whether llama.cpp was built for a graphics card; loads it, so ask only where it matters."""
     from coalm_lite.runtime.llamacpp import llama_build
 

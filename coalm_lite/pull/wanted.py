@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coalm_lite.catalog import QUANTS, Catalog, ModelSize, PublishedFile, catalog
-from coalm_lite.errors import UsageError
+from coalm_lite.errors import ModelError, UsageError
 from coalm_lite.hub.places import SCHEME, HubPlace, parse_place
 from coalm_lite.hub.remote import RemoteFile
-from coalm_lite.pull.build import NotPublishedError, estimate_build
 from coalm_lite.store.names import resolve_model
 
 _DEFAULT_QUANT = "q4"
@@ -21,6 +20,19 @@ class Description:
     name: str
     size: ModelSize | None
     quant: str
+
+
+class NotPublishedError(ModelError):
+    """Nobody has published this quant of the size; it can be built from the size's checkpoint."""
+
+    def __init__(self, size: ModelSize, quant: str) -> None:
+        self.name = f"{size.name}-{quant}"
+        self.size = size
+        self.quant = quant
+        super().__init__(
+            f"nobody has published {self.name}, but it can be built from {size.checkpoint}",
+            f"`coalm-lite pull {self.name} --build` does that.",
+        )
 
 
 def wanted_place(text: str) -> HubPlace:
@@ -63,4 +75,4 @@ def _refuse_unpublished(text: str, known: Catalog) -> None:
     if size is None or not size.checkpoint or (quant and quant not in QUANTS):
         return
     if quant or not any(file.size == name for file in known.files.values()):
-        raise NotPublishedError(estimate_build(size, quant or _DEFAULT_QUANT, known))
+        raise NotPublishedError(size, quant or _DEFAULT_QUANT)

@@ -116,9 +116,9 @@ def test_a_pulled_model_needs_no_hub(command_line: CommandLine, hub: Hub, monkey
 def test_a_quant_that_nobody_published_says_what_building_it_takes(command_line: CommandLine, hub: Hub) -> None:
     outcome = command_line("pull", "70b-q4")
     assert outcome.code == 1
-    for words in ("141 GB", "3 h 8 min at 100 Mbit/s", "uiuc-convai/CoALM-70B", "43.2 GB for the result"):
+    for words in ("141 GB", "3 h 8 min at 100 Mbit/s", "uiuc-convai/CoALM-70B", "needs 42.5 GB,"):
         assert words in outcome.out
-    assert "this version cannot build it" in outcome.err
+    assert "nobody has published 70b-q4, but it can be built from uiuc-convai/CoALM-70B" in outcome.err
     assert json.loads(command_line("pull", "405b-q8", "--json").out)["build"]["download_bytes"] == 811_706_777_600
     assert hub.requests == []
 

@@ -1,4 +1,4 @@
-"""`coalm-lite pull` on a real terminal: the question about the licence, and the bar."""
+"""`coalm-lite pull` on a real terminal: the questions about licence and building, and the bar."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from coalm_lite.catalog import user_catalog_path
+from tests.cli.test_pull_build import CATALOG, REPOSITORY
+from tests.converters.tiny_checkpoint import Recipe, write_checkpoint
 from tests.hub.hub_server import Hub, hub_server
 
 pexpect = pytest.importorskip("pexpect")
@@ -24,9 +27,9 @@ def hub(tiny_model: Path) -> Iterator[Hub]:
         yield running
 
 
-def started(hub: Hub) -> pexpect.spawn:
+def started(hub: Hub, model: str = "8b-q4") -> pexpect.spawn:
     environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "TERM": "xterm", "NO_COLOR": "1"}
-    command = ["-m", "coalm_lite.cli", "pull", "8b-q4"]
+    command = ["-m", "coalm_lite.cli", "pull", model]
     return pexpect.spawn(sys.executable, command, env=environment, timeout=120, encoding="utf-8", dimensions=(40, 160))
 
 
@@ -54,3 +57,22 @@ def test_a_licence_that_is_not_accepted_ends_the_pull(hub: Hub) -> None:
     running.expect(pexpect.EOF)
     running.close()
     assert (running.exitstatus, hub.body_bytes_sent()) == (1, 0)
+
+
+def test_building_is_asked_about_after_it_was_said_what_it_takes(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "CoALM-tiny", Recipe())
+    user_catalog_path().parent.mkdir(parents=True)
+    user_catalog_path().write_text(CATALOG.replace("non_commercial = true", "non_commercial = false"))
+    with hub_server({f"{REPOSITORY}/{path.name}": path for path in folder.iterdir()}) as hub:
+        refused = started(hub, "tiny-q8")
+        refused.expect("read as it comes and not stored")
+        refused.expect("Build it now")
+        refused.sendline("n")
+        refused.expect("nothing was built")
+        refused.expect(pexpect.EOF)
+        assert hub.requests == []
+        agreed = started(hub, "tiny-q8")
+        agreed.expect("Build it now")
+        agreed.sendline("y")
+        agreed.expect("tiny-q8 is ready: built by coalm-lite")
+        agreed.expect(pexpect.EOF)

@@ -72,7 +72,7 @@ def test_an_unfinished_pull_counts(planned: Planned, cache: HubCache) -> None:
         ({"free_disk_bytes": 1000}, "the disk has 0.00 MB free, and 5.36 MB are needed"),
         (
             {"machine": Machine(1_000_000_000, 1_000_000_000)},
-            "it needs 1.13 GB of memory with a context of 4096 tokens",
+            "it needs 1.14 GB of memory with a context of 4096 tokens",
         ),
     ],
 )
