@@ -1,8 +1,8 @@
 """What every engine offers: tokens in, logits out, one sequence at a time, and grammars over its tokens.
 
 An engine keeps the keys and values (the KV cache) of one token sequence. `prefill` replaces that sequence and computes
-only what differs, `extend` appends to it. Sampling is not an engine's work (see `coalm_lite.decoding`); batches of
-several sequences are not covered.
+only what differs, `extend` appends to it. Some engines hold several sequences and compute them in one batch, with
+logits wherever they are wanted: `ManySequences`. Sampling is not an engine's work (see `coalm_lite.decoding`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 
 from coalm_lite.errors import ContextFullError
 from coalm_lite.types import ModelInfo, Prompt
@@ -64,6 +64,15 @@ class Prefill:
 
     reused_tokens: int
     computed_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Tokens that go on `sequence`, and for how many of the last of them logits are wanted."""
+
+    sequence: int
+    tokens: Sequence[int]
+    rows: int = 0
 
 
 class Constraint(Protocol):
@@ -140,6 +149,52 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class ManySequences(Protocol):
+    """What an engine can offer besides: several sequences over one KV cache, whose room they share.
+
+    Sequence 0 is the one of `prefill`, `extend` and `logits`. What sequences have in common is held once.
+    """
+
+    @property
+    def sequences(self) -> int:
+        """How many there are, numbered from 0."""
+        ...
+
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens `compute` takes at most."""
+        ...
+
+    @property
+    def can_cut(self) -> bool:
+        """Whether the end of a sequence can be taken back; if not, a cut empties it."""
+        ...
+
+    def held(self, sequence: int) -> Sequence[int]:
+        """The tokens whose keys and values are there; not to be changed."""
+        ...
+
+    def free_tokens(self) -> int:
+        """The room that is left for all sequences together."""
+        ...
+
+    def cut(self, sequence: int, count: int) -> int:
+        """Keep the first `count` tokens at most; returns how many are left, fewer where a memory cannot be cut."""
+        ...
+
+    def share(self, source: int, target: int, count: int) -> None:
+        """Make `target` the first `count` tokens of `source`, at no cost of time or room."""
+        ...
+
+    def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> list[Logits]:
+        """Append the stretches, one a sequence, in one batch; for each its logits. Shape [rows, vocabulary].
+
+        Raises ContextFullError before any work, and Cancelled with nothing kept.
+        """
+        ...
 
 
 def common_prefix_length(left: Sequence[int], right: Sequence[int]) -> int:

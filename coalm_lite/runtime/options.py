@@ -15,6 +15,7 @@ from coalm_lite.errors import UsageError
 DEFAULT_CONTEXT_TOKENS = 4096
 DEFAULT_BATCH_TOKENS = 512
 ALL_LAYERS = -1
+MOST_SEQUENCES = 256  # llama.cpp's own limit
 # On the CPU, flash attention is as fast, saves memory on long contexts, and makes logits depend on how the tokens were
 # cut into batches (0.002 of 2 measured, nothing without it): reuse of the KV cache would change an answer.
 EXACT_CONTEXT_TOKENS = 8192
@@ -32,7 +33,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Every choice of a load, explicit. `gpu_layers=-1` is all; `flash_attention=None` leaves it to the engine."""
+    """Every choice of a load, explicit. `gpu_layers=-1` is all; `flash_attention=None` leaves it to the engine.
+
+    `sequences` share the context: more of them take no more memory.
+    """
 
     context_tokens: int
     threads: int
@@ -40,6 +44,7 @@ class EngineOptions:
     gpu_layers: int
     batch_tokens: int
     flash_attention: bool | None
+    sequences: int = 1
 
 
 def this_machine(gpu_offload: bool) -> Machine:
@@ -70,6 +75,7 @@ def choose_options(
     gpu_layers: int | None = None,
     batch_tokens: int = DEFAULT_BATCH_TOKENS,
     flash_attention: bool | None = None,
+    sequences: int = 1,
 ) -> EngineOptions:
     """The options for `machine`; UsageError for a wish that cannot be met.
 
@@ -95,6 +101,7 @@ def choose_options(
         gpu_layers=max(gpu_layers, ALL_LAYERS),
         batch_tokens=min(_between("batch_tokens", batch_tokens, 1, 1 << 16), context),
         flash_attention=flash_attention,
+        sequences=_between("sequences", sequences, 1, MOST_SEQUENCES),
     )
 
 

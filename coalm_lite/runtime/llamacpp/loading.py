@@ -42,7 +42,8 @@ def open_context(path: Path, model: int, options: EngineOptions, watch: object =
     parameters = native.llama_context_default_params()
     parameters.n_ctx = options.context_tokens
     parameters.n_batch = parameters.n_ubatch = options.batch_tokens
-    parameters.n_seq_max = 1
+    parameters.n_seq_max = options.sequences
+    parameters.kv_unified = True  # one room for all sequences, so that a common beginning is held once
     parameters.n_threads, parameters.n_threads_batch = options.threads, options.batch_threads
     parameters.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
     if watch is not None:

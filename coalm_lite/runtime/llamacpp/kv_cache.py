@@ -1,0 +1,145 @@
+"""llama.cpp's KV cache of one or more sequences: what it holds, cutting and sharing, and batches that add to it.
+
+Its user holds the engine's door. A batch that fails or is cancelled leaves nothing behind. Caches that cannot be cut
+(recurrent models') are emptied instead, and what is returned says so.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coalm_lite.errors import DecodingError
+from coalm_lite.runtime.base import Cancel, Cancelled, Stretch, check_room
+from coalm_lite.runtime.cells import Cells
+from coalm_lite.runtime.llamacpp.library import LOG, native, start_llama
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from coalm_lite.runtime.base import Logits
+
+_TO_THE_END = -1
+_ABORTED = 2
+
+
+class _Batch:
+    """llama.cpp's form of stretches that begin at the positions `starts`; holds the arrays that it points to."""
+
+    def __init__(self, stretches: Sequence[Stretch], starts: Sequence[int]) -> None:
+        self.tokens = np.array([token for stretch in stretches for token in stretch.tokens], dtype=np.int32)
+        lengths = [len(stretch.tokens) for stretch in stretches]
+        positions = [np.arange(start, start + length) for start, length in zip(starts, lengths, strict=True)]
+        self._positions = np.concatenate([np.empty(0), *positions]).astype(np.int32)
+        self._owners = np.repeat([stretch.sequence for stretch in stretches], lengths).astype(np.int32)
+        self._owner_places = self._owners.ctypes.data + self._owners.itemsize * np.arange(
+            len(self.tokens), dtype=np.uintp
+        )
+        self._owner_counts = np.ones(len(self.tokens), dtype=np.int32)
+        rows = [np.arange(length, 0, -1) <= s.rows for s, length in zip(stretches, lengths, strict=True)]
+        self.wanted = np.concatenate([np.empty(0), *rows]).astype(np.int8)
+
+    @property
+    def native(self) -> native.llama_batch:
+        """The structure, valid as long as this object."""
+        return native.llama_batch(
+            n_tokens=len(self.tokens),
+            token=self.tokens.ctypes.data_as(ctypes.POINTER(native.llama_token)),
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(native.llama_pos)),
+            n_seq_id=self._owner_counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._owner_places.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(native.llama_seq_id))),
+            logits=self.wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+
+class KvCache:
+    """The sequences of `context`, whose memory is `memory`; valid as long as they are."""
+
+    def __init__(self, context: int, memory: int, sequences: int, capacity: int, vocabulary_size: int) -> None:
+        self._context = context
+        self._memory = memory
+        self._vocabulary_size = vocabulary_size
+        self._abort = start_llama()
+        self._cells = Cells(sequences, capacity)
+        self._outputs = 0  # rows of logits of the last batch; 0 when the cache changed since
+
+    @property
+    def free(self) -> int:
+        """How many more tokens fit."""
+        return self._cells.free
+
+    def tokens(self, sequence: int) -> list[int]:
+        """What `sequence` holds; not to be changed. DecodingError for one that there is not: llama.cpp would abort."""
+        if not 0 <= sequence < self._cells.sequences:
+            raise DecodingError(f"there is no sequence {sequence} among {self._cells.sequences}")
+        return self._cells.tokens(sequence)
+
+    def cut(self, sequence: int, kept: int) -> int:
+        """Keep the first `kept` tokens; returns how many are left, 0 for a memory that cannot be cut."""
+        self._outputs = 0
+        kept = min(kept, len(self.tokens(sequence)))
+        if not native.llama_memory_seq_rm(self._memory, sequence, kept, _TO_THE_END):
+            native.llama_memory_seq_rm(self._memory, sequence, 0, _TO_THE_END)
+            kept = 0
+        self._cells.cut(sequence, kept)
+        return kept
+
+    def share(self, source: int, target: int, count: int) -> None:
+        """Make `target` the first `count` tokens of `source`, which is another one."""
+        if source == target or count > len(self.tokens(source)):
+            raise DecodingError(f"sequence {target} cannot share {count} tokens of sequence {source}")
+        self.cut(target, 0)
+        native.llama_memory_seq_cp(self._memory, source, target, 0, count)
+        self._cells.share(source, target, count)
+
+    def take_over(self, sequence: int, tokens: Sequence[int]) -> None:
+        """Note that llama.cpp restored `tokens` into the emptied `sequence`."""
+        self._outputs = 0
+        self._cells.append(sequence, tokens)
+
+    def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> None:
+        """Append the stretches, each behind its sequence, in one batch; `rows_of` then has their logits."""
+        batch = _Batch(stretches, [len(self.tokens(stretch.sequence)) for stretch in stretches])
+        used = self._cells.capacity - self.free
+        check_room(used, len(batch.tokens), self._cells.capacity)
+        self._outputs = 0
+        LOG.forget()
+        native.llama_set_abort_callback(self._context, self._abort, ctypes.c_void_p(cancel.address))
+        status = native.llama_decode(self._context, batch.native) if len(batch.tokens) else 0
+        if status == 0:
+            for stretch in stretches:
+                self._cells.append(stretch.sequence, stretch.tokens)
+            self._outputs = int(batch.wanted.sum())
+            return
+        for stretch in stretches:
+            self.cut(stretch.sequence, len(self.tokens(stretch.sequence)))
+        if status == _ABORTED:
+            raise Cancelled
+        raise DecodingError(
+            f"llama.cpp failed to compute {len(batch.tokens)} tokens after {used} (status {status}){LOG.reason}"
+        )
+
+    def rows_of(self, stretches: Sequence[Stretch]) -> list[NDArray[np.float32]]:
+        """Copies of the logits of the stretches that were computed last. Shape [rows, vocabulary] each."""
+        counts = [min(stretch.rows, len(stretch.tokens)) for stretch in stretches]
+        starts = accumulate(counts, initial=0)
+        return [self._rows(start, count) for start, count in zip(starts, counts, strict=False)]
+
+    def last_row(self) -> Logits:
+        """A copy of the last batch's last logits."""
+        row: Logits = self._rows(self._outputs - 1, 1)[0]
+        return row
+
+    def _rows(self, first: int, count: int) -> NDArray[np.float32]:
+        if not count:
+            return np.empty((0, self._vocabulary_size), dtype=np.float32)
+        if not 0 <= first < first + count <= self._outputs:
+            raise DecodingError("there are no logits: nothing was computed since the KV cache changed")
+        pointer = native.llama_get_logits(self._context)
+        every = np.ctypeslib.as_array(pointer, shape=(self._outputs, self._vocabulary_size))
+        copy: NDArray[np.float32] = every[first : first + count].astype(np.float32)
+        return copy
