@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coalm_lite.decoding.generate import Generated, Piece, generate
 from coalm_lite.errors import ContextFullError, DecodingError
-from coalm_lite.runtime.base import Cancel
+from coalm_lite.runtime.base import Cancel, Stretch
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.runtime.scripted import ScriptedConstraint, ScriptedEngine
 from coalm_lite.types import Sampling, Segment
@@ -157,13 +157,14 @@ def test_a_finished_grammar_ends_without_computing_its_last_token(engine: LlamaE
 class WritesLetters(LlamaEngine):
     """Samples printable ASCII alone, so that a grammar can allow everything that it writes."""
 
-    def logits(self) -> Logits:
-        logits = super().logits()
-        for token in range(len(logits)):
+    def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> list[Logits]:
+        rows = super().compute(stretches, cancel)
+        for token in range(self.info.vocabulary_size):
             piece = self.token_bytes(token)
             if not (piece.isascii() and piece.decode().isprintable() and piece):
-                logits[token] = -np.inf
-        return logits
+                for logits in rows:
+                    logits[:, token] = -np.inf
+        return rows
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8, 2.0])

@@ -1,0 +1,101 @@
+"""Forced text as tokens: those that the whole text has in training, healed where they meet what was sampled.
+
+A text's canonical tokens are the tokenizer's for all of it. Three things can spoil them when a forced text enters:
+- What was sampled before may end in the middle of a canonical token (`nor` before the forced `th`). Then its last
+  tokens are replaced, back to the last place where both ways to cut the text agree; the text stays the same.
+- The forced text's last tokens may grow together with what comes next (`(` with a name behind it). Those that may are
+  not entered: they are sampled, under the grammar, and `tail` has them as a guess that costs no step of its own.
+- Nothing follows where the grammar ends: then all tokens are certain.
+
+Which tokens may still grow is found by trying: the tokenizer reads the text with characters behind it that the grammar
+allows. A token that only longer texts would join is not found so; the last token always stays in the tail, therefore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coalm_lite.decoding.written import Written, ends_of
+
+if TYPE_CHECKING:
+    from coalm_lite.decoding.guide import TextState
+
+Tokenize = Callable[[str], list[int]]
+_WINDOW_BYTES = 24
+_FEW = 12
+_TYPICAL = "aeZ01 \n\"'(,.:/-_#é中"
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """Keep `kept` of the answer's tokens, put `tokens` behind them; `tail` comes next unless it grows."""
+
+    kept: int
+    tokens: tuple[int, ...]
+    tail: tuple[int, ...] = ()
+
+
+def forced_tokens(written: Written, state: TextState, tokenize: Tokenize) -> Forced | None:
+    """How the text that `state` forces behind `written` enters; None if none is forced.
+
+    The tokens of what was sampled stay where they agree with canonical ones; free text keeps its own.
+    """
+    text = state.forced()
+    after = state.advance_bytes(text.encode()) if text else None
+    if after is None:
+        return None
+    begun = len(written.data)
+    whole = written.data.decode() + text
+    canonical = tokenize(whole)
+    ends = ends_of(canonical, written.token_bytes)
+    if not ends or ends[-1] != len(whole.encode()):
+        return None  # a tokenizer that does not give back what it was given
+    certain, tail = _certain(whole, canonical, ends, after, tokenize)
+    return _healed(written, begun, canonical, ends, certain, tail)
+
+
+def _healed(
+    written: Written, begun: int, canonical: Sequence[int], ends: Sequence[int], certain: int, tail: int
+) -> Forced | None:
+    """The first `certain` canonical tokens behind the last place up to `begun` where both ways to cut agree."""
+    common = max({0, *written.ends} & {0, *(end for end in ends if end <= begun)})
+    kept = sum(end <= common for end in written.ends)
+    first = sum(end <= common for end in ends)
+    if certain <= first or ends[certain - 1] <= begun:  # nothing new is certain
+        if common < begun:
+            return None
+        return Forced(len(written.tokens), (), tuple(canonical[first : certain + tail]))
+    return Forced(kept, tuple(canonical[first:certain]), tuple(canonical[certain : certain + tail]))
+
+
+def _certain(
+    whole: str, canonical: Sequence[int], ends: Sequence[int], after: TextState, tokenize: Tokenize
+) -> tuple[int, int]:
+    """How many of the tokens stay whatever follows, and how many behind them stay for some of what may follow."""
+    choices = [*after.next_characters()]
+    if after.may_end and not choices:
+        return len(canonical), 0
+    start = next((n for n in range(len(ends), 0, -1) if ends[-1] - ends[n - 1] >= _WINDOW_BYTES), 0)
+    window = whole.encode()[ends[start - 1] if start else 0 :].decode(errors="ignore")
+    alone = tokenize(window)
+    if alone != [*canonical[start:]]:
+        window, alone, start = whole, [*canonical], 0
+    same = [len(alone)] if after.may_end else []
+    same += [_agreeing(alone, tokenize(window + probe)) for probe in _probes(choices)]
+    certain = start + min([len(alone) - 1, *same])
+    return max(certain, 0), max(same, default=0) + start - max(certain, 0)
+
+
+def _probes(choices: Sequence[Sequence[tuple[int, int]]]) -> Iterator[str]:
+    """Characters that may come next: all of a few, and of many those that differ in how they join."""
+    ranges = [pair for choice in choices for pair in choice]
+    if sum(high - low + 1 for low, high in ranges) <= _FEW:
+        yield from {chr(point) for low, high in ranges for point in range(low, high + 1)}
+    else:
+        yield from (letter for letter in _TYPICAL if any(low <= ord(letter) <= high for low, high in ranges))
+
+
+def _agreeing(left: Sequence[int], right: Sequence[int]) -> int:
+    return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))

@@ -1,0 +1,324 @@
+"""Many answers from one engine: each step computes one batch with the next tokens of all of them.
+
+A request waits until a sequence and the room for its prompt and its longest answer are free; requests are taken in the
+order in which they came. A prompt's beginning that some sequence holds is shared, not computed. Prompts are computed
+in pieces beside the answers that are going on. Engines with one sequence serve one request after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from coalm_lite.decoding.drafts import PromptLookup, Recorded
+from coalm_lite.decoding.guide import Guide, TextGrammar, guide_for
+from coalm_lite.decoding.lanes import Rows, lanes_of
+from coalm_lite.decoding.pace import pace_of
+from coalm_lite.decoding.sampling import Sampler
+from coalm_lite.decoding.writer import Counts, Writer
+from coalm_lite.errors import CoalmError, DecodingError
+from coalm_lite.runtime.base import Cancel, Cancelled, Engine, Stretch, check_room, common_prefix_length
+from coalm_lite.types import Sampling, StopReason, Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be answered, and how. `recorded`: an answer to the same prompt that this one may agree with.
+
+    `drafts=False` computes token by token what is not forced. `sampler` replaces the one that `sampling` makes.
+    """
+
+    prompt: Sequence[int]
+    sampling: Sampling = field(default_factory=Sampling)
+    grammar: str | TextGrammar | None = None
+    cancel: Cancel = field(default_factory=Cancel)
+    drafts: bool = True
+    recorded: Sequence[int] = ()
+    sampler: Sampler | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next piece of the text, never empty and never half a character."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The end of an answer. `text` is all pieces together; `tokens` are without the end token.
+
+    `timings.ttft_s` is 0 when it was cancelled before its first token.
+    `refusals` counts the choices at which the grammar refused the sampled token.
+    """
+
+    text: str
+    reason: StopReason
+    tokens: tuple[int, ...]
+    refusals: int
+    timings: Timings
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of an answer that met an error; what was written until then stands."""
+
+    error: CoalmError
+
+
+AnswerEvent: TypeAlias = Piece | Generated | Failed
+
+
+class _Slot:
+    """A request in work on a lane."""
+
+    def __init__(self, number: int, request: Request, lane: int, writer: Writer, guide: Guide | None) -> None:
+        self.number = number
+        self.request = request
+        self.lane = lane
+        self.writer = writer
+        self.guide = guide
+        self.waiting: list[int] = []  # tokens of the step that are not computed yet
+        self.rows = 0
+        self.prefilled_at: float | None = None
+
+    @property
+    def longest(self) -> int:
+        """How many tokens its lane may come to hold."""
+        return len(self.request.prompt) + self.request.sampling.max_tokens
+
+
+class Scheduler:
+    """Serves requests on `engine`. Not thread-safe; a request's `cancel` may be set from other threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lanes = lanes_of(engine)
+        self._pace = pace_of(engine)
+        self._queue: deque[tuple[int, Request, float]] = deque()
+        self._slots: list[_Slot] = []
+        self._started: dict[int, float] = {}
+        self._used: dict[int, int] = dict.fromkeys(range(self._lanes.count), 0)  # lane: when it was used last
+        self._count = 0
+
+    def submit(self, request: Request) -> int:
+        """Take a request; returns its number, which comes with its events."""
+        self._count += 1
+        self._queue.append((self._count, request, time.perf_counter()))
+        return self._count
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._queue or self._slots)
+
+    def close(self) -> None:
+        """Drop what is in work and free the grammars."""
+        self._queue.clear()
+        for slot in [*self._slots]:
+            self._leave(slot)
+
+    def run(self) -> Iterator[tuple[int, AnswerEvent]]:
+        """The events of all requests until nothing is left to do."""
+        try:
+            while self.busy:
+                yield from self.step()
+        finally:
+            self.close()
+
+    def step(self) -> Iterator[tuple[int, AnswerEvent]]:
+        """Take what fits of the queue, compute one batch, and give the events of it.
+
+        A request's own error is its event; one of the engine that concerns the batch is raised.
+        """
+        yield from self._admit()
+        for slot in [*self._slots]:
+            if slot.request.cancel.is_set:
+                yield from self._end(slot, slot.writer.stop("cancelled"))
+            elif slot.writer.reason is not None:  # all of it was forced
+                yield from self._end(slot, slot.writer.written.new_text(final=True))
+        stretches = self._batch()
+        failed = self._without_room(stretches)
+        if failed is not None:
+            yield self._fail(*failed)
+        elif stretches:
+            yield from self._compute(stretches)
+
+    # Taking requests
+
+    def _admit(self) -> Iterator[tuple[int, AnswerEvent]]:
+        while self._queue and len(self._slots) < self._lanes.count:
+            number, request, submitted = self._queue[0]
+            if self._slots and not self._fits(request):
+                return
+            self._queue.popleft()
+            self._started[number] = submitted
+            try:
+                self._check(request)
+                self._slots.append(self._open(number, request))
+            except CoalmError as error:
+                del self._started[number]
+                yield number, Failed(error)
+
+    def _fits(self, request: Request) -> bool:
+        """Whether its longest answer fits beside those of the others; empties lanes that are not in use for it."""
+        taken = sum(max(0, slot.longest - len(self._lanes.held(slot.lane))) for slot in self._slots)
+        shared = {lane: common_prefix_length(self._lanes.held(lane), request.prompt) for lane in self._used}
+        source = max(shared, key=shared.__getitem__)
+        wanted = len(request.prompt) + request.sampling.max_tokens - shared[source] + taken
+        return self._make_room(wanted, [lane for lane in self._idle() if lane != source])
+
+    def _idle(self) -> list[int]:
+        """The lanes that no answer is on, the longest unused first."""
+        taken = {slot.lane for slot in self._slots}
+        return sorted(set(self._used) - taken, key=self._used.__getitem__)
+
+    def _make_room(self, wanted: int, lanes: Sequence[int]) -> bool:
+        """Whether there is room for `wanted` tokens, perhaps after emptying some of `lanes`."""
+        for lane in lanes:
+            if wanted <= self._lanes.free_tokens():
+                break
+            self._lanes.cut(lane, 0)
+        return wanted <= self._lanes.free_tokens()
+
+    def _check(self, request: Request) -> None:
+        if not request.prompt:
+            raise DecodingError("a prompt of no tokens cannot be computed")
+        check_room(0, len(request.prompt), self._engine.info.context_tokens)
+        for token in request.prompt:
+            if not 0 <= token < self._engine.info.vocabulary_size:
+                raise DecodingError(f"token {token} is outside the vocabulary of {self._engine.info.vocabulary_size}")
+
+    def _open(self, number: int, request: Request) -> _Slot:
+        sampler = request.sampler or Sampler(request.sampling)
+        guide = guide_for(self._engine, request.grammar)
+        guesses = request.drafts and self._lanes.verifies
+        writer = Writer(
+            self._engine,
+            request.prompt,
+            sampler,
+            request.sampling.max_tokens,
+            guide,
+            lookup=PromptLookup(request.prompt, self._engine.token_bytes, request.recorded) if guesses else None,
+            recorded=Recorded(request.recorded) if guesses and request.recorded else None,
+            pace=self._pace if guesses else None,
+        )
+        lane = self._lane_for(request.prompt)
+        writer.begin(self._lanes.begin(lane, writer.tokens))
+        self._used[lane] = number
+        return _Slot(number, request, lane, writer, guide)
+
+    def _lane_for(self, prompt: Sequence[int]) -> int:
+        """An idle lane: one that holds the beginning of this conversation and little else, or the longest unused."""
+        idle = self._idle()
+        for lane in reversed(idle):
+            held = self._lanes.held(lane)
+            if held and 2 * common_prefix_length(held, prompt) > len(held):
+                return lane
+        return idle[0]
+
+    # One batch
+
+    def _batch(self) -> list[tuple[_Slot, Stretch]]:
+        """The next tokens of every answer, as far as a batch goes; answers before prompts."""
+        room = self._lanes.batch_tokens
+        for slot in self._slots:
+            if not slot.waiting:
+                step = slot.writer.step(self._room_for_guesses(), len(self._slots))
+                self._lanes.cut(slot.lane, step.kept)
+                slot.waiting, slot.rows = [*step.tokens], step.rows
+        stretches: list[tuple[_Slot, Stretch]] = []
+        for slot in sorted(self._slots, key=lambda slot: len(slot.waiting)):
+            count = min(len(slot.waiting), room)
+            whole = count == len(slot.waiting)
+            if not whole:
+                count = min(count, len(slot.waiting) - slot.rows)  # the rows stay together
+            if count > 0:
+                stretches.append((slot, Stretch(slot.lane, slot.waiting[:count], slot.rows if whole else 0)))
+                room -= count
+        return stretches
+
+    def _room_for_guesses(self) -> int:
+        """A fair share of the free room, less the tokens that are certain to come."""
+        return min(self._lanes.free_tokens(), self._lanes.batch_tokens) // max(1, len(self._slots)) - 1
+
+    def _without_room(self, stretches: Sequence[tuple[_Slot, Stretch]]) -> tuple[_Slot, CoalmError] | None:
+        """Empties lanes that are not in use until the batch fits; else the answer that came last and its error."""
+        if self._make_room(sum(len(stretch.tokens) for _, stretch in stretches), self._idle()):
+            return None
+        slot = max(stretches, key=lambda pair: pair[0].number)[0]
+        context = self._engine.info.context_tokens
+        try:
+            check_room(context - self._lanes.free_tokens(), sum(len(each.tokens) for _, each in stretches), context)
+        except CoalmError as error:
+            return slot, error
+        raise AssertionError("a batch without room does not fit")
+
+    def _compute(self, stretches: Sequence[tuple[_Slot, Stretch]]) -> Iterator[tuple[int, AnswerEvent]]:
+        began = time.perf_counter()
+        alone = stretches[0][0].request.cancel if len(stretches) == 1 else Cancel()
+        try:
+            rows = self._lanes.compute([stretch for _, stretch in stretches], alone)
+        except Cancelled:
+            slot = stretches[0][0]
+            yield from self._end(slot, slot.writer.stop("cancelled"))
+            return
+        now = time.perf_counter()
+        self._pace.cost.measured(sum(len(stretch.tokens) for _, stretch in stretches), now - began)
+        for (slot, stretch), logits in zip(stretches, rows, strict=True):
+            del slot.waiting[: len(stretch.tokens)]
+            if not slot.waiting:
+                slot.prefilled_at = slot.prefilled_at or now
+                yield from self._take(slot, logits)
+
+    def _take(self, slot: _Slot, logits: Rows) -> Iterator[tuple[int, AnswerEvent]]:
+        try:
+            text = slot.writer.take(logits)
+        except CoalmError as error:
+            yield self._fail(slot, error)
+            return
+        if slot.writer.reason is not None:
+            yield from self._end(slot, text)
+        elif text:
+            yield slot.number, Piece(text)
+
+    # Ends
+
+    def _fail(self, slot: _Slot, error: CoalmError) -> tuple[int, AnswerEvent]:
+        self._leave(slot)
+        del self._started[slot.number]
+        return slot.number, Failed(error)
+
+    def _end(self, slot: _Slot, text: str) -> Iterator[tuple[int, AnswerEvent]]:
+        self._leave(slot)
+        if text:
+            yield slot.number, Piece(text)
+        yield slot.number, self._generated(slot)
+
+    def _leave(self, slot: _Slot) -> None:
+        """Free the lane, which keeps what is certain of its sequence for the next prompt."""
+        self._slots.remove(slot)
+        self._lanes.cut(slot.lane, min(slot.writer.held, len(self._lanes.held(slot.lane))))
+        if slot.guide is not None:
+            slot.guide.close()
+
+    def _generated(self, slot: _Slot) -> Generated:
+        now = time.perf_counter()
+        writer, started = slot.writer, self._started.pop(slot.number)
+        prefilled = now if slot.prefilled_at is None else slot.prefilled_at
+        timings = Timings(
+            prompt_tokens=len(slot.request.prompt),
+            reused_tokens=self._lanes.reused(slot.lane),
+            generated_tokens=len(writer.written.tokens),
+            ttft_s=0.0 if writer.first_token_at is None else writer.first_token_at - started,
+            prefill_s=prefilled - started,
+            decode_s=now - prefilled,
+            total_s=now - started,
+            steps=1,
+        )
+        tokens, counts = tuple(writer.written.tokens), writer.counts
+        return Generated(writer.written.text, writer.reason or "stop", tokens, counts.refusals, timings, counts)

@@ -1,0 +1,214 @@
+"""One answer in the making, independent of how its tokens are computed: what to compute next, and what logits say.
+
+`step` says which tokens the sequence must hold next, guesses included; `take` reads the logits behind them: it samples,
+asks the grammar, enters forced text and keeps guesses that are what was sampled. Whoever computes (`scheduler.py`) may
+do it in one batch with other answers. Sampling draws the same random numbers with guesses as without.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from coalm_lite.decoding.drafts import LONGEST_DRAFT, NOTHING, Draft, PromptLookup, Recorded
+from coalm_lite.decoding.forced import Forced, forced_tokens
+from coalm_lite.decoding.guide import Guide
+from coalm_lite.decoding.pace import Pace
+from coalm_lite.decoding.sampling import Sampler
+from coalm_lite.decoding.written import Written
+from coalm_lite.runtime.base import Engine
+from coalm_lite.types import Segment, StopReason
+
+if TYPE_CHECKING:
+    from coalm_lite.runtime.base import Logits
+
+_TRIES = 64  # of refused tokens before the whole vocabulary is masked, which costs about as much
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Keep the sequence's first `kept` tokens, append `tokens`, and give the logits behind the last `rows`."""
+
+    kept: int
+    tokens: Sequence[int]
+    rows: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """What an answer took: choices at which the grammar refused the sampled token, tokens that were forced, and those
+    that replaced others so that forced text is cut as in training; guessed tokens, and of each draft how many held."""
+
+    refusals: int = 0
+    forced: int = 0
+    healed: int = 0
+    drafted: int = 0
+    accepted: list[int] = field(default_factory=list)
+
+
+class Writer:
+    """An answer of at most `max_tokens` to the prompt in `tokens`, which grows by it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        prompt: Sequence[int],
+        sampler: Sampler,
+        max_tokens: int,
+        guide: Guide | None = None,
+        *,
+        lookup: PromptLookup | None = None,
+        recorded: Recorded | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """Without `pace` nothing is guessed: for engines that give the logits of one token alone."""
+        self.tokens = [*prompt]
+        self.reason: StopReason | None = None
+        self.counts = Counts()
+        self.written = Written(engine.token_bytes)
+        self.first_token_at: float | None = None
+        self._engine = engine
+        self._prompt_length = len(prompt)
+        self._sampler = sampler
+        self._max_tokens = max_tokens
+        self._guide = guide
+        self._lookup = lookup
+        self._recorded = recorded
+        self._pace = pace
+        self._held = 0  # how many of `tokens` the sequence holds as they are
+        self._sequence: list[int] = []  # what it holds once the last step was computed, guesses included
+        self._draft = NOTHING
+        self._tail: tuple[int, ...] = ()
+        self._enter_forced()
+
+    @property
+    def held(self) -> int:
+        """How many of `tokens` the sequence holds as they are."""
+        return self._held
+
+    def begin(self, kept: int) -> None:
+        """Say that the sequence holds the first `kept` tokens from before."""
+        self._held = kept
+        self._sequence = self.tokens[:kept]
+
+    def step(self, room: int, answers: int) -> Step:
+        """What to compute next, in a batch with at most `room` guesses that goes on `answers` answers."""
+        self._held = min(self._held, len(self.tokens) - 1)  # logits are those of a token that is computed
+        pending = self.tokens[self._held :]
+        self._draft = self._guess(room, len(pending), answers)
+        tokens = [*pending, *self._draft.tokens]
+        self._sequence[self._held :] = tokens
+        self.counts.drafted += len(self._draft.tokens)
+        return Step(self._held, tokens, 1 + len(self._draft.tokens))
+
+    def _guess(self, room: int, pending: int, answers: int) -> Draft:
+        if self._pace is None:
+            return NOTHING
+        answer, kind = self.written.tokens, "tail"
+        most = max(0, min(room, self._max_tokens - len(answer) - 1, LONGEST_DRAFT))
+        draft = Draft(self._tail, kind) if self._tail else NOTHING
+        if not draft.tokens and self._recorded is not None:
+            draft = self._recorded.draft(answer)
+        if not draft.tokens and answer and self._lookup is not None:
+            draft = self._lookup.draft(answer)
+        wanted = self._pace.length(draft.kind, min(most, len(draft.tokens)), pending, answers)
+        tokens = draft.tokens[:wanted]
+        allowed = len(tokens) if self._guide is None else self._guide.allowed_length(tokens)
+        return Draft(tokens[:allowed], draft.kind)
+
+    def take(self, rows: Sequence[Logits]) -> str:
+        """Read the logits of the step that was computed; returns the text that is new."""
+        first = len(self._sequence) - len(rows)
+        self._held = first + 1
+        row = 0
+        while True:
+            self._accept(self._choose(rows[row]))
+            self._keep_guesses()
+            row = self._held - first - 1
+            if self.reason is not None or self._held < len(self.tokens) or row >= len(rows):
+                break
+        self._judge_draft()
+        return self.written.new_text(final=self.reason is not None)
+
+    def stop(self, reason: StopReason) -> str:
+        """End the answer as it is; returns the text that was not yet given."""
+        self.reason = reason
+        return self.written.new_text(final=True)
+
+    def _choose(self, logits: Logits) -> int:
+        """Sampled, and asked of the grammar; what it refuses is left out and sampled again, which changes no odds."""
+        token = self._sampler.choose(logits, self.tokens)
+        if self._guide is None or self._guide.allows(token):
+            return token
+        self.counts.refusals += 1
+        logits = logits.copy()
+        for _ in range(min(_TRIES, len(logits) - 1)):
+            logits[token] = float("-inf")
+            token = self._sampler.choose(logits, self.tokens)
+            if self._guide.allows(token):
+                return token
+        return self._sampler.choose(self._guide.mask(logits), self.tokens)
+
+    def _accept(self, token: int) -> None:
+        if self.first_token_at is None:
+            self.first_token_at = time.perf_counter()
+        self._tail = ()
+        if self._engine.is_end(token):
+            self.reason = "stop"
+            return
+        self.tokens.append(token)
+        self.written.append(token)
+        if self._guide is not None:
+            self._guide.accept(token)
+        self._enter_forced()
+
+    def _enter_forced(self) -> None:
+        """Add the text that must come, and end the answer where nothing else may."""
+        guide = self._guide
+        if guide is not None and guide.state is not None:
+            forced = forced_tokens(self.written, guide.state, self._tokenize)
+            if forced is not None:
+                self._enter(forced, guide)
+        if guide is not None and guide.finished():
+            self.reason = "stop"
+        if len(self.written.tokens) >= self._max_tokens and (self._shorten() or self.reason is None):
+            self.reason = "length"
+
+    def _tokenize(self, text: str) -> list[int]:
+        return self._engine.tokenize((Segment(text),))
+
+    def _enter(self, forced: Forced, guide: Guide) -> None:
+        before = len(self.written.data)
+        self._tail = forced.tail
+        if not forced.tokens:
+            return
+        self.counts.healed += len(self.written.tokens) - forced.kept
+        self.counts.forced += len(forced.tokens)
+        self.written.replace(forced.kept, forced.tokens)
+        guide.accept_text(self.written.data[before:].decode())
+        self.tokens[self._prompt_length + forced.kept :] = forced.tokens
+        self._held = min(self._held, self._prompt_length + forced.kept)
+
+    def _shorten(self) -> bool:
+        """Cut what was forced beyond the limit; returns whether there was any."""
+        too_long = len(self.written.tokens) > self._max_tokens
+        self.written.shorten(self._max_tokens)
+        del self.tokens[self._prompt_length + self._max_tokens :]
+        self._held = min(self._held, len(self.tokens))
+        return too_long
+
+    def _keep_guesses(self) -> None:
+        """Count as held what the sequence has already of the tokens that were decided."""
+        end = min(len(self._sequence), len(self.tokens))
+        while self._held < end and self._sequence[self._held] == self.tokens[self._held]:
+            self._held += 1
+
+    def _judge_draft(self) -> None:
+        count = len(self._draft.tokens)
+        if not count or self._pace is None:
+            return
+        right = max(0, self._held - (len(self._sequence) - count))
+        self._pace.tried(self._draft.kind, right, right < count and self.reason is None)
+        self.counts.accepted.append(right)
