@@ -31,6 +31,7 @@ COMMANDS = {
     "verify": "Check that pulled files are unchanged.",
     "rm": "Delete pulled models.",
     "prune": "Delete what interrupted pulls left.",
+    "grammar": "Print the grammar of the calls of some tools.",
     "doctor": "Check this machine and this installation.",
 }
 # Except where that name is a builtin's, which the module would hide in this package.
