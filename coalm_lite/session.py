@@ -60,7 +60,7 @@ class Session:
         self.approve = approve
         self.messages: list[Message] = []
         self._short = engine.info.metadata.get(INSTRUCTIONS_KEY) == "short"
-        self._gbnf = self.dialect.grammar(tools.specs)
+        self._grammar = self.dialect.compiled(tools.specs)
 
     def send(self, text: str, cancel: Cancel | None = None) -> Iterator[Event]:
         """Yields the turn's events; the last is a TurnDone.
@@ -100,7 +100,7 @@ class Session:
         """Yields the visible text as it comes; returns the whole step as it was written."""
         prompt = self.dialect.render([*self._system(), *self.messages], self.tools.specs, self._short)
         written = shown = ""
-        for part in generate(self.engine, self.engine.tokenize(prompt), self.sampling, self._gbnf, cancel):
+        for part in generate(self.engine, self.engine.tokenize(prompt), self.sampling, self._grammar, cancel):
             if isinstance(part, Generated):
                 return part
             written += part.text

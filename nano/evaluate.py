@@ -21,6 +21,7 @@ from coalm_lite import dialects
 from coalm_lite.decoding.generate import Generated, generate
 from coalm_lite.errors import OutputError
 from coalm_lite.evals import multiwoz as scoring
+from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.types import Message, Sampling, ToolCall, ToolSpec
@@ -67,14 +68,14 @@ class Speaker:
 
     def __init__(self, engine: Engine, constrained: bool) -> None:
         self.engine, self.constrained = engine, constrained
-        self._grammars: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._grammars: dict[tuple[str, tuple[str, ...]], Grammar] = {}
 
     def reply(self, dialect_name: str, messages: Iterable[Message], tools: tuple[ToolSpec, ...]) -> Message:
         """The reply; an empty one where the output is not of the form."""
         dialect = dialects.get(dialect_name)
         key = dialect_name, tuple(tool.name for tool in tools)
         if self.constrained and key not in self._grammars:
-            self._grammars[key] = dialect.grammar(tools)
+            self._grammars[key] = dialect.compiled(tools)
         tokens = self.engine.tokenize(dialect.render(tuple(messages), tools, True))
         sampling = Sampling(max_tokens=ANSWER_TOKENS)
         *_, last = generate(self.engine, tokens, sampling, self._grammars.get(key), Cancel())

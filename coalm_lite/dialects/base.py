@@ -8,9 +8,12 @@ Llama 3's: special-token markers around each role. The instruct wrapper is CoALM
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from coalm_lite.types import Message, Prompt, Segment, ToolSpec
+
+if TYPE_CHECKING:
+    from coalm_lite.grammar import Grammar
 
 BEGIN_OF_TEXT = "<|begin_of_text|>"
 START_HEADER = "<|start_header_id|>"
@@ -47,6 +50,10 @@ class Dialect(Protocol):
 
     def grammar(self, tools: Sequence[ToolSpec]) -> str:
         """GBNF, with the start rule `root`, of every valid output for these tools."""
+        ...
+
+    def compiled(self, tools: Sequence[ToolSpec]) -> Grammar:
+        """The same as an object that also knows what text is forced, and which keyword is held how."""
         ...
 
 
