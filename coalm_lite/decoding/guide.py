@@ -94,7 +94,9 @@ def guide_for(engine: Engine, grammar: str | TextGrammar | None) -> Guide | None
     """The guide for GBNF or for a grammar with an automaton; None for none. DecodingError when it does not compile."""
     if grammar is None:
         return None
-    return TokenGuide(engine.constraint(grammar)) if isinstance(grammar, str) else TextGuide(engine, grammar)
+    if not isinstance(grammar, str) and not getattr(engine, "ignores_grammars", False):  # a script's replies stand
+        return TextGuide(engine, grammar)
+    return TokenGuide(engine.constraint(grammar if isinstance(grammar, str) else grammar.gbnf))
 
 
 class TokenGuide:

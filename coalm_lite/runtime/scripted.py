@@ -35,6 +35,8 @@ class ScriptedEngine:
     its end: then that reply goes on. So the same prompt asked twice gets two replies.
     """
 
+    ignores_grammars = True  # for the decoder, which has grammars of its own
+
     def __init__(self, replies: Sequence[str], context_tokens: int = 4096) -> None:
         self.prompts: list[str] = []
         self._replies: list[list[int]] = [[*reply.encode(), END] for reply in replies]

@@ -1,7 +1,20 @@
-"""The tiny model and an engine on it, for the tests of this folder."""
+"""The tiny model and the embedded one, with engines on them, for the tests of this folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
+from coalm_lite import models
+from coalm_lite.runtime.llamacpp import LlamaEngine
 from tests.gguf_models import engine, tiny_model
 
-__all__ = ["engine", "tiny_model"]
+__all__ = ["engine", "nano", "tiny_model"]
+
+
+@pytest.fixture(scope="session")
+def nano() -> Iterator[LlamaEngine]:
+    """coalm-nano with four sequences; one thread, since tests share the machine."""
+    with LlamaEngine.load(models.shipped_model_path("coalm-nano.Q8_0.gguf"), threads=1, sequences=4) as loaded:
+        yield loaded

@@ -1,0 +1,236 @@
+"""Many answers in one batch, drafts and forced text: each answer is what plain decoding gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coalm_lite.decoding.generate import answer
+from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
+from coalm_lite.dialects import cra, hammer
+from coalm_lite.errors import ContextFullError, DecodingError
+from coalm_lite.runtime.base import Cancel, Stretch
+from coalm_lite.runtime.llamacpp import LlamaEngine
+from coalm_lite.runtime.scripted import ScriptedEngine
+from coalm_lite.types import Message, Sampling, Segment, ToolSpec
+from tests.decoding.one_of import OneOf
+
+if TYPE_CHECKING:
+    from coalm_lite.runtime.base import Logits
+
+AREAS = ("north", "south", "east")
+TOOLS = (
+    ToolSpec(
+        "find_hotels",
+        parameters={
+            "type": "object",
+            "properties": {"area": {"type": "string", "enum": [*AREAS]}, "name": {"type": "string", "maxLength": 40}},
+            "required": ["area"],
+        },
+    ),
+    ToolSpec(
+        "find_trains",
+        parameters={"type": "object", "properties": {"destination": {"type": "string", "maxLength": 40}}},
+    ),
+)
+SAID = (
+    "I need a hotel in the north",
+    "a train to Quillhaven",
+    "Is Larkspur Grand in the south?",
+    "hello there",
+    "a hotel called Pebble House in the east please",
+    "thanks",
+)
+
+
+def prompt(engine: LlamaEngine, words: str) -> list[int]:
+    return engine.tokenize(cra.render([Message("user", words)], TOOLS, True))
+
+
+def request(engine: LlamaEngine, words: str, drafts: bool = True, **sampling: float) -> Request:
+    wanted = Sampling(max_tokens=40, temperature=sampling.get("temperature", 0.0), seed=7)
+    return Request(prompt(engine, words), wanted, cra.compiled(TOOLS), drafts=drafts)
+
+
+def end(engine: LlamaEngine | ScriptedEngine, asked: Request) -> Generated:
+    """The end of an answer alone; its pieces must be its text."""
+    *pieces, last = answer(engine, asked)
+    assert isinstance(last, Generated)
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Piece)) == last.text
+    return last
+
+
+def ends(engine: LlamaEngine, requests: Sequence[Request]) -> list[Generated | Failed]:
+    """The ends of all answers, in the order of the requests, decoded together."""
+    scheduler = Scheduler(engine)
+    numbers = [scheduler.submit(asked) for asked in requests]
+    texts: dict[int, str] = {}
+    found: dict[int, Generated | Failed] = {}
+    for number, event in scheduler.run():
+        assert number not in found
+        if isinstance(event, Piece):
+            texts[number] = texts.get(number, "") + event.text
+        else:
+            found[number] = event
+    for number, event in found.items():
+        if isinstance(event, Generated):
+            assert event.text == texts.get(number, "")
+    return [found[number] for number in numbers]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_drafts_and_batches_change_no_token(nano: LlamaEngine, temperature: float) -> None:
+    plain = [end(nano, request(nano, words, drafts=False, temperature=temperature)) for words in SAID]
+    drafted = [end(nano, request(nano, words, temperature=temperature)) for words in SAID]
+    together = ends(nano, [request(nano, words, temperature=temperature) for words in SAID])
+    assert [each.tokens for each in drafted] == [each.tokens for each in plain]
+    assert [each.tokens for each in together if isinstance(each, Generated)] == [each.tokens for each in plain]
+    assert sum(sum(each.counts.accepted) for each in drafted) > 0
+    assert sum(each.counts.drafted for each in plain) == 0
+
+
+def test_forced_text_is_cut_as_in_training_where_masking_token_by_token_cuts_it_otherwise(nano: LlamaEngine) -> None:
+    """With the automaton, text is entered; with GBNF alone it is sampled, whatever tokens the model likes for it."""
+    grammar = hammer.compiled(TOOLS[:1])
+    tokens = nano.tokenize(hammer.render([Message("user", SAID[0])], TOOLS[:1], True))
+    entered = end(nano, Request(tokens, Sampling(max_tokens=60), grammar, drafts=False))
+    sampled = end(nano, Request(tokens, Sampling(max_tokens=60), grammar.gbnf, drafts=False))
+    assert entered.counts.forced > 8 > sampled.counts.forced == 0
+    assert list(entered.tokens) == nano.tokenize((Segment(entered.text),))
+    assert list(sampled.tokens) != nano.tokenize((Segment(sampled.text),))
+    assert all(grammar.accepts(each.text) for each in (entered, sampled))
+
+
+class OneSequence:
+    """An engine with the methods of `Engine` alone, as other engines are."""
+
+    def __init__(self, engine: LlamaEngine) -> None:
+        self.info = engine.info
+        for name in ("tokenize", "token_bytes", "is_end", "prefill", "extend", "logits", "constraint"):
+            setattr(self, name, getattr(engine, name))
+
+
+def test_an_engine_of_one_sequence_gives_the_same_answers(nano: LlamaEngine) -> None:
+    for words in SAID[:3]:
+        many = end(nano, request(nano, words))
+        one = end(OneSequence(nano), request(nano, words))  # type: ignore[arg-type]
+        assert one.tokens == many.tokens
+        assert one.counts.drafted == 0
+
+
+def test_a_recorded_answer_is_taken_over_as_far_as_the_model_agrees(nano: LlamaEngine) -> None:
+    asked = replace(request(nano, SAID[2]), grammar=None)
+    plain = end(nano, replace(asked, drafts=False))
+    recorded = end(nano, replace(asked, recorded=plain.tokens))
+    assert recorded.tokens == plain.tokens
+    assert sum(recorded.counts.accepted) >= len(plain.tokens) // 2
+    wrong = [*plain.tokens[:3], 5, 5, *plain.tokens[5:]]
+    assert end(nano, replace(asked, recorded=wrong)).tokens == plain.tokens
+
+
+def test_common_beginnings_are_computed_once(nano: LlamaEngine) -> None:
+    ends(nano, [request(nano, "something else")])
+    reused = [each.timings.reused_tokens for each in ends(nano, [request(nano, words) for words in SAID])
+              if isinstance(each, Generated)]  # fmt: skip
+    assert min(reused) > len(prompt(nano, SAID[0])) // 2
+
+
+def test_one_requests_error_or_cancel_leaves_the_others(nano: LlamaEngine) -> None:
+    cancelled = Cancel()
+    cancelled.set()
+    too_long = [1] * (nano.info.context_tokens + 1)
+    found = ends(
+        nano,
+        [
+            request(nano, SAID[0]),
+            replace(request(nano, SAID[1]), cancel=cancelled),
+            replace(request(nano, SAID[1]), prompt=too_long),
+            replace(request(nano, SAID[1]), prompt=[nano.info.vocabulary_size]),
+            replace(request(nano, SAID[1]), prompt=[]),
+            request(nano, SAID[1]),
+        ],
+    )
+    first, stopped, full, *wrong, last = found
+    assert isinstance(first, Generated) and first.tokens == end(nano, request(nano, SAID[0])).tokens
+    assert isinstance(stopped, Generated) and stopped.reason == "cancelled"
+    assert isinstance(full, Failed) and isinstance(full.error, ContextFullError)
+    assert all(isinstance(each, Failed) and isinstance(each.error, DecodingError) for each in wrong)
+    assert isinstance(last, Generated) and last.reason == "stop"
+
+
+def test_requests_wait_for_room(nano: LlamaEngine) -> None:
+    """Each may become half as long as the context, so that two are in work at a time; all are answered."""
+    half = nano.info.context_tokens // 2 - len(prompt(nano, SAID[0])) - 20
+    asked = [replace(request(nano, words), sampling=Sampling(max_tokens=half)) for words in SAID]
+    scheduler = Scheduler(nano)
+    for each in asked:
+        scheduler.submit(each)
+    most, done = 0, 0
+    while scheduler.busy:
+        done += sum(isinstance(event, Generated) for _, event in scheduler.step())
+        most = max(most, len(scheduler._slots))
+    assert done == len(SAID)
+    assert most < 4
+
+
+def test_an_answer_that_meets_the_contexts_end_fails_alone(nano: LlamaEngine) -> None:
+    long = Request([1 + n % 200 for n in range(nano.info.context_tokens - 3)], Sampling(max_tokens=400))
+    failed, other = ends(nano, [long, request(nano, SAID[0])])
+    assert isinstance(other, Generated) and other.reason == "stop"
+    if isinstance(failed, Generated):
+        assert len(failed.tokens) <= 3
+    else:
+        assert isinstance(failed.error, ContextFullError)
+
+
+@pytest.mark.parametrize("texts", [("find_hotels(area='north')",), ("ab", "ab\n\n  cd")])
+def test_a_grammar_of_few_texts_is_kept_to_by_a_model_that_wants_none_of_them(
+    nano: LlamaEngine, texts: tuple[str, ...]
+) -> None:
+    found = end(nano, Request(prompt(nano, "hello"), Sampling(max_tokens=60), OneOf(texts)))
+    assert found.text in texts
+    assert found.reason == "stop"
+    assert list(found.tokens) == nano.tokenize((Segment(found.text),)) or len(texts) > 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_forced_text_stops_at_max_tokens(nano: LlamaEngine, limit: int) -> None:
+    found = end(nano, Request(prompt(nano, "hello"), Sampling(max_tokens=limit), OneOf(("find_hotels(area='north')",))))
+    assert (len(found.tokens), found.reason) == (limit, "length")
+    assert b"".join(map(nano.token_bytes, found.tokens)).decode() == found.text
+
+
+def test_a_character_of_many_tokens_is_held_by_the_grammar(engine: LlamaEngine) -> None:
+    """In the tiny vocabulary every byte is a token, and the model writes bytes at random."""
+    texts = ("日本", "日中", "ü", "abc")
+    for seed in range(8):
+        wanted = Sampling(temperature=2.0, seed=seed)
+        assert end(engine, Request([1, 2, seed], wanted, OneOf(texts))).text in texts
+
+
+class LovesWhiteSpace(LlamaEngine):
+    """A model that wants spaces and newlines above all."""
+
+    def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> list[Logits]:
+        rows = super().compute(stretches, cancel)
+        for token in range(self.info.vocabulary_size):
+            if self.token_bytes(token).strip() == b"" != self.token_bytes(token):
+                for logits in rows:
+                    logits[:, token] += 40
+        return rows
+
+
+def test_generators_that_are_left_leave_a_usable_engine(nano: LlamaEngine) -> None:
+    pieces = answer(nano, request(nano, SAID[3]))
+    next(pieces)
+    pieces.close()
+    assert end(nano, request(nano, SAID[0])).reason == "stop"
+
+
+def test_what_is_scripted_comes_out() -> None:
+    engine = ScriptedEngine(["Action: find_hotels(area='north')"])
+    found = end(engine, Request([1, 2, 3], Sampling(), "root ::= [a-z]"))
+    assert found.text == "Action: find_hotels(area='north')"
