@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Timings,
         ToolCall,
         ToolSpec,
+        Trimmed,
         TurnDone,
     )
 
@@ -45,6 +46,7 @@ _HOMES = {
     "ToolCall": "types",
     "ToolSpec": "types",
     "Toolbox": "tools",
+    "Trimmed": "types",
     "TurnDone": "types",
     "tool_from_function": "tools",
     "tool_from_schema": "tools",
@@ -67,6 +69,7 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "Toolbox",
+    "Trimmed",
     "TurnDone",
     "tool_from_function",
     "tool_from_schema",

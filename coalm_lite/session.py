@@ -2,21 +2,25 @@
 
 A turn is the user's text, then up to `max_steps` assistant steps; each step is one prompt and one constrained
 generation, and each call of a step that passes validation and approval runs and is observed. Works with any dialect,
-since only the dialect knows how a step is written. Trimming a long conversation is not covered: a full context is an
-error, and the conversation stays as it was before the step that did not fit.
+since only the dialect knows how a step is written. When the context is full, the oldest exchanges are no longer shown
+to the model, and an event says so; when even the last one does not fit beside system text and tools, that is an error,
+and the conversation stays as it was before the step that did not fit.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from coalm_lite import dialects
 from coalm_lite.decoding.generate import Generated, generate
+from coalm_lite.decoding.prefix import ready_prefix
 from coalm_lite.errors import OutputError, ToolError
-from coalm_lite.runtime.base import Cancel, Engine
+from coalm_lite.runtime.base import Cancel, Cancelled, Engine, common_prefix_length
+from coalm_lite.runtime.snapshots import SnapshotFolder
 from coalm_lite.tools import Toolbox
+from coalm_lite.trimming import first_shown
 from coalm_lite.types import (
     CallStarted,
     Event,
@@ -26,6 +30,7 @@ from coalm_lite.types import (
     TextDelta,
     Timings,
     ToolCall,
+    Trimmed,
     TurnDone,
 )
 
@@ -46,10 +51,12 @@ class Session:
         sampling: Sampling | None = None,
         max_steps: int = 8,
         approve: Callable[[ToolCall], bool] | None = None,
+        prefixes: SnapshotFolder | None = None,
     ) -> None:
         """Compiles the tools' grammar, so that a schema which cannot be held is refused here (SchemaError).
 
-        `approve` is asked before each call runs; None allows all.
+        `approve` is asked before each call runs; None allows all. `prefixes`: where the tool block's computed state is
+        kept for other processes (`decoding.prefix.prefix_folder()`); None computes it anew.
         """
         self.engine = engine
         self.tools = tools
@@ -59,7 +66,9 @@ class Session:
         self.max_steps = max_steps
         self.approve = approve
         self.messages: list[Message] = []
+        self.hidden_messages = 0  # how many of the first ones the model does not see any more
         self._short = engine.info.metadata.get(INSTRUCTIONS_KEY) == "short"
+        self._prefixes = prefixes
         self._grammar = self.dialect.compiled(tools.specs)
 
     def send(self, text: str, cancel: Cancel | None = None) -> Iterator[Event]:
@@ -79,6 +88,7 @@ class Session:
     def reset(self) -> None:
         """Forgets the conversation; system text and tools stay."""
         self.messages.clear()
+        self.hidden_messages = 0
 
     def _turn(self, cancel: Cancel) -> Iterator[Event]:
         timings = Timings()
@@ -98,9 +108,15 @@ class Session:
 
     def _generate(self, cancel: Cancel) -> Generator[Event, None, Generated]:
         """Yields the visible text as it comes; returns the whole step as it was written."""
-        prompt = self.dialect.render([*self._system(), *self.messages], self.tools.specs, self._short)
+        hidden = self._first_shown()
+        if hidden != self.hidden_messages:
+            self.hidden_messages = hidden
+            yield Trimmed(hidden)
+        tokens = self._tokens(hidden)
+        if self._prefixes is not None and self._ready(tokens, cancel) == "cancelled":
+            return Generated("", "cancelled", (), 0, Timings())
         written = shown = ""
-        for part in generate(self.engine, self.engine.tokenize(prompt), self.sampling, self._grammar, cancel):
+        for part in generate(self.engine, tokens, self.sampling, self._grammar, cancel):
             if isinstance(part, Generated):
                 return part
             written += part.text
@@ -109,6 +125,26 @@ class Session:
                 yield TextDelta(visible[len(shown) :])
                 shown = visible
         raise AssertionError("generate ends with Generated")
+
+    def _tokens(self, first: int, words: str | None = None) -> list[int]:
+        """The prompt that shows the messages from index `first` on, or these words of a user alone."""
+        shown = self.messages[first:] if words is None else [Message("user", words)]
+        return self.engine.tokenize(self.dialect.render([*self._system(), *shown], self.tools.specs, self._short))
+
+    def _first_shown(self) -> int:
+        room = self.engine.info.context_tokens
+        hidden = min(self.hidden_messages, len(self.messages) - 1)
+        return first_shown(
+            self.messages, hidden, lambda first: len(self._tokens(first)), room, self.sampling.max_tokens
+        )
+
+    def _ready(self, tokens: Sequence[int], cancel: Cancel) -> str:
+        """Restore or save what every prompt of these tools begins with: where prompts of different words agree."""
+        block = self._tokens(0, "a")[: common_prefix_length(self._tokens(0, "a"), self._tokens(0, "1"))]
+        try:
+            return ready_prefix(self.engine, block[: common_prefix_length(block, tokens)], self._prefixes, cancel)
+        except Cancelled:
+            return "cancelled"
 
     def _system(self) -> list[Message]:
         return [Message("system", self.system)] if self.system else []

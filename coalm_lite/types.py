@@ -117,6 +117,13 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """The context was full: from here on the model does not see the conversation's first `messages` messages."""
+
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class TurnDone:
     """The turn's end: the whole answer, why it ended and what it cost."""
 
@@ -125,7 +132,7 @@ class TurnDone:
     timings: Timings
 
 
-Event: TypeAlias = TextDelta | CallStarted | Observation | TurnDone
+Event: TypeAlias = TextDelta | CallStarted | Observation | Trimmed | TurnDone
 
 
 @dataclass(frozen=True, slots=True)

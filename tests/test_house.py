@@ -24,7 +24,7 @@ LAYERS = (
     ("types", "errors", "paths"),
     ("catalog", "grammar", "grammars", "demo", "models"),
     ("dialects",),
-    ("hub", "store", "pull", "runtime", "decoding", "tools"),
+    ("hub", "store", "pull", "runtime", "decoding", "tools", "trimming"),
     ("session",),
     ("evals", "converters"),
     ("cli",),

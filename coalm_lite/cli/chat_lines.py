@@ -18,7 +18,17 @@ from coalm_lite.cli.turn import turn
 from coalm_lite.cli.wording import result_value
 from coalm_lite.errors import CoalmError, UsageError
 from coalm_lite.session import Session
-from coalm_lite.types import CallStarted, Event, JsonObject, Observation, StopReason, TextDelta, ToolCall, TurnDone
+from coalm_lite.types import (
+    CallStarted,
+    Event,
+    JsonObject,
+    Observation,
+    StopReason,
+    TextDelta,
+    ToolCall,
+    Trimmed,
+    TurnDone,
+)
 
 
 def answer_lines(session: Session, requests: Iterable[str], output: TextIO) -> None:
@@ -87,6 +97,8 @@ class EventWriter:
                 if call is not self._started:
                     self._write_call(call)
                 self._write_result(event)
+            case Trimmed(messages):
+                self._write({"type": "trimmed", "messages": messages})
             case TurnDone(text, reason, timings):
                 self._write({"type": "done", **asdict(timings), "reason": reason, "text": text})
 

@@ -13,9 +13,9 @@ from coalm_lite.cli import slash
 from coalm_lite.cli.chat_lines import checked_text
 from coalm_lite.cli.slash import Chat
 from coalm_lite.cli.turn import turn
-from coalm_lite.cli.wording import call_words, end_words, error_words, result_words, timing_words
+from coalm_lite.cli.wording import call_words, end_words, error_words, result_words, timing_words, trimmed_words
 from coalm_lite.errors import CoalmError, ContextFullError
-from coalm_lite.types import CallStarted, Event, Observation, TextDelta, ToolCall, TurnDone
+from coalm_lite.types import CallStarted, Event, Observation, TextDelta, ToolCall, Trimmed, TurnDone
 
 Answer: TypeAlias = Literal["once", "no", "always"]
 ANSWERS: dict[str, Answer] = {"y": "once", "yes": "once", "n": "no", "no": "no", "a": "always", "always": "always"}
@@ -131,6 +131,8 @@ class ChatLoop:
                 self._show_call(call)
                 self._screen.step("result" if event.ok else "failed", result_words(event))
                 self._shown_call = None
+            case Trimmed(messages):
+                self._screen.note(trimmed_words(messages))
             case TurnDone():
                 self._end(event, chat)
 

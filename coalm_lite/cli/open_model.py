@@ -10,6 +10,7 @@ from pathlib import Path
 from coalm_lite import dialects
 from coalm_lite.cli.invocation import EngineFactory
 from coalm_lite.cli.options import DEMO, NO_TOOLS, SessionOptions
+from coalm_lite.decoding.prefix import prefix_folder
 from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.errors import UsageError
 from coalm_lite.session import Session
@@ -53,6 +54,7 @@ def open_model(
             sampling=options.sampling,
             max_steps=options.max_steps,
             approve=approve,
+            prefixes=prefix_folder(),
         )
         yield OpenModel(session, reference.name)
 

@@ -84,6 +84,7 @@ def _load(chat: Chat, words: str) -> str:
     conversation = conversation_file.load(path)
     chat.session.system = conversation.system
     chat.session.messages[:] = conversation.messages
+    chat.session.hidden_messages = 0
     chat.turns.clear()
     return f"loaded {len(conversation.messages)} messages from {path}; they take the place of this conversation"
 
@@ -107,9 +108,11 @@ def _stats(chat: Chat, _words: str) -> str:
     context = chat.session.engine.info.context_tokens
     generated = sum(done.timings.generated_tokens for done in chat.turns)
     took_s = sum(done.timings.total_s for done in chat.turns)
+    hidden = chat.session.hidden_messages
+    left_out = f", the first {hidden} messages left out" if hidden else ""
     return (
         f"last turn: {timing_words(last)}\n"
-        f"context: {last.prompt_tokens} of {context} tokens in its last prompt\n"
+        f"context: {last.prompt_tokens} of {context} tokens in its last prompt{left_out}\n"
         f"all {len(chat.turns)} turns: {generated} tokens written, {took_s:.2f} s"
     )
 

@@ -83,3 +83,8 @@ def timing_words(timings: Timings) -> str:
 def tool_count_words(count: int) -> str:
     """`1 tool`, `9 tools`, `no tools`."""
     return f"{count or 'no'} tool{'s' if count != 1 else ''}"
+
+
+def trimmed_words(messages: int) -> str:
+    """That the model no longer sees the beginning of the conversation."""
+    return f"the context is full: the model no longer sees the first {messages} messages; /reset starts over"

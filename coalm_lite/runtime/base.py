@@ -197,6 +197,24 @@ class ManySequences(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsState(Protocol):
+    """What an engine can offer besides: the keys and values of its sequence as bytes, for another process."""
+
+    @property
+    def state_key(self) -> str:
+        """What must be equal for a state to mean anything: model, context settings, kinds of values, version."""
+        ...
+
+    def copy_state(self) -> NDArray[np.uint8]:
+        """The state of sequence 0; empty if the engine cannot tell."""
+        ...
+
+    def restore_state(self, tokens: Sequence[int], state: NDArray[np.uint8]) -> bool:
+        """Make sequence 0 hold `tokens`, of which `state` is the whole and undamaged state; False if it cannot."""
+        ...
+
+
 def common_prefix_length(left: Sequence[int], right: Sequence[int]) -> int:
     """How many tokens `left` and `right` share from their start."""
     for index, (a, b) in enumerate(zip(left, right, strict=False)):

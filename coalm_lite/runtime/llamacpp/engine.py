@@ -10,12 +10,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from coalm_lite.errors import DecodingError
 from coalm_lite.runtime.base import Cancel, Prefill, Stretch, check_room, common_prefix_length
+from coalm_lite.runtime.fingerprint import fingerprint
 from coalm_lite.runtime.llamacpp.constraint import LlamaConstraint
 from coalm_lite.runtime.llamacpp.kv_cache import KvCache
 from coalm_lite.runtime.llamacpp.library import native, start_llama, take_log
@@ -27,6 +29,9 @@ from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS, EngineOptions, choo
 from coalm_lite.types import ModelInfo, Prompt
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from coalm_lite.runtime.base import Logits
 
 _FIRST = 0
@@ -39,6 +44,7 @@ class LlamaEngine:
     def __init__(self, path: Path, texts: dict[str, str], options: EngineOptions) -> None:
         """Load a file that `check_model_file` let pass; `texts` are its string metadata."""
         self.options = options
+        self._path = path
         start_llama()
         take_log()
         self._door = OneThread()
@@ -195,6 +201,27 @@ class LlamaEngine:
             cancel.check()
             self._cache.compute(stretches, cancel)
             return self._cache.rows_of(stretches)
+
+    @property
+    def state_key(self) -> str:
+        """Model, context, types of keys and values (llama.cpp's own choice), version; "" if the file is gone."""
+        chosen = self.options
+        try:
+            model = fingerprint(self._path)
+        except OSError:
+            return ""
+        settings = chosen.context_tokens, chosen.flash_attention, chosen.gpu_layers, "f16"
+        return " ".join(map(str, (model, *settings, version("llama-cpp-python"))))
+
+    def copy_state(self) -> NDArray[np.uint8]:
+        """The first sequence's keys and values as bytes."""
+        with self._door:
+            return self._cache.copy_state(_FIRST)
+
+    def restore_state(self, tokens: Sequence[int], state: NDArray[np.uint8]) -> bool:
+        """Make the first sequence hold `tokens` again; False, and it is empty, if the state does not fit."""
+        with self._door:
+            return self._cache.restore_state(_FIRST, tokens, state)
 
     def constraint(self, gbnf: str) -> LlamaConstraint:
         """A fresh constraint for `gbnf`; DecodingError when llama.cpp cannot compile it."""

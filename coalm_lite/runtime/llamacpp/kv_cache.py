@@ -96,10 +96,29 @@ class KvCache:
         native.llama_memory_seq_cp(self._memory, source, target, 0, count)
         self._cells.share(source, target, count)
 
-    def take_over(self, sequence: int, tokens: Sequence[int]) -> None:
-        """Note that llama.cpp restored `tokens` into the emptied `sequence`."""
-        self._outputs = 0
+    def copy_state(self, sequence: int) -> NDArray[np.uint8]:
+        """What llama.cpp holds of `sequence`, as bytes; empty if it fails."""
+        self.tokens(sequence)
+        size = native.llama_state_seq_get_size(self._context, sequence)
+        state = np.empty(size, dtype=np.uint8)
+        place = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        written = native.llama_state_seq_get_data(self._context, place, size, sequence) if size else 0
+        return state if written == size else state[:0]
+
+    def restore_state(self, sequence: int, tokens: Sequence[int], state: NDArray[np.uint8]) -> bool:
+        """Make `sequence` hold `tokens`, of which `state` is the copy; a state that does not fit leaves it empty."""
+        self.cut(sequence, 0)
+        if not 0 < len(tokens) <= self.free:
+            return False
+        LOG.forget()
+        place = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        read = native.llama_state_seq_set_data(self._context, place, len(state), sequence)
+        last = native.llama_memory_seq_pos_max(self._memory, sequence)
+        if read != len(state) or last != len(tokens) - 1:
+            native.llama_memory_seq_rm(self._memory, sequence, 0, _TO_THE_END)
+            return False
         self._cells.append(sequence, tokens)
+        return True
 
     def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> None:
         """Append the stretches, each behind its sequence, in one batch; `rows_of` then has their logits."""
