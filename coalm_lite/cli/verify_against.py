@@ -80,7 +80,7 @@ def _lines(name: str, found: Comparison) -> Iterator[tuple[str, str]]:
     if found.tensors:
         yield "errors", errors_words(found.tensors.errors)
     yield from verification_lines(found.verification)
-    yield "written", "into the file" if found.written else f"not into the file: {found.not_written}"
+    yield "written", "into the model" if found.written else f"not into the model: {found.not_written}"
 
 
 def _as_json(path: Path, found: Comparison) -> JsonObject:
