@@ -16,7 +16,9 @@ from coalm_lite.cli.wording import printable
 from coalm_lite.errors import UsageError
 
 if TYPE_CHECKING:
+    from coalm_lite.cli.convert_screen import ConvertScreen
     from coalm_lite.converters.quants import Quant
+    from coalm_lite.converters.recheck import Comparison
 
 _GGUF_QUANT, _ONNX_QUANT = "q4_k_m", "int4"
 
@@ -114,7 +116,7 @@ def _to_gguf(invocation: Invocation, asked: _Asked) -> int:
 
 
 def _to_onnx(invocation: Invocation, asked: _Asked) -> int:
-    from coalm_lite.cli.convert_screen import ConvertScreen, onnx_json, onnx_line
+    from coalm_lite.cli.convert_screen import ConvertScreen, onnx_json, onnx_lines
     from coalm_lite.converters.onnx import OnnxQuant, convert_onnx
 
     for option, value in (("--imatrix", asked.imatrix), ("--dry-run", asked.dry_run), ("--threads", asked.threads)):
@@ -126,11 +128,24 @@ def _to_onnx(invocation: Invocation, asked: _Asked) -> int:
     target = _target(asked, f"{_stem(asked.source)}-{quant}-onnx")
     with ConvertScreen(invocation.verbosity) as screen:
         made = convert_onnx(Path(asked.source), target, OnnxQuant(quant), block=int(asked.block), report=screen.stage)
+        comparison = None if asked.no_verify else _compared(Path(asked.source), target, screen)
     if asked.as_json:
-        print_json(onnx_json(made))
+        print_json(onnx_json(made, comparison))
     else:
-        click.echo(printable(onnx_line(made)))
-    return 0
+        click.echo("\n".join(map(printable, onnx_lines(made, comparison))))
+    problem = comparison.problem if comparison else ""
+    if problem:
+        tell(printable(f"{target}: it made no valid tool call: {problem}"), "Do not use this folder.")
+    return 1 if problem else 0
+
+
+def _compared(source: Path, target: Path, screen: ConvertScreen) -> Comparison:
+    """The folder tried and held against the checkpoint; the numbers land in its record."""
+    from coalm_lite.converters.checkpoint_source import checkpoint_source
+    from coalm_lite.converters.recheck import compare_with_source
+    from coalm_lite.converters.verify import base_of
+
+    return compare_with_source(target, base_of(checkpoint_source(source)), beside=target, report=screen.stage)
 
 
 def _plan(asked: _Asked) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from coalm_lite.cli.output import size_words
+from coalm_lite.cli.provenance_lines import verification_lines
 from coalm_lite.cli.pull_progress import progress_words, time_words
 from coalm_lite.cli.wording import printable
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from coalm_lite.converters.conversion import Conversion
     from coalm_lite.converters.onnx import OnnxReport
     from coalm_lite.converters.plan import ConversionPlan
+    from coalm_lite.converters.recheck import Comparison
     from coalm_lite.hub.progress import Progress
     from coalm_lite.types import JsonObject
 
@@ -113,14 +115,19 @@ def conversion_json(made: Conversion) -> JsonObject:
     }
 
 
-def onnx_line(made: OnnxReport) -> str:
-    """The end in one line."""
-    return f"{made.target} is ready: {made.recipe}, {size_words(made.size_bytes)}"
+def onnx_lines(made: OnnxReport, comparison: Comparison | None) -> Iterator[str]:
+    """The end, in a line for each thing that was found."""
+    yield f"{made.target} is ready: {made.recipe}, {size_words(made.size_bytes)}"
+    if comparison is not None:
+        yield from (f"{name}  {words}" for name, words in verification_lines(comparison.verification) if words)
 
 
-def onnx_json(made: OnnxReport) -> JsonObject:
-    """What was written, for programs."""
-    return {**asdict(made), "target": str(made.target), "quant": str(made.quant)}
+def onnx_json(made: OnnxReport, comparison: Comparison | None) -> JsonObject:
+    """What was written and found, for programs."""
+    from coalm_lite.store.provenance import Provenance, as_json
+
+    found = as_json(Provenance(verification=comparison.verification)) if comparison else {}
+    return {**asdict(made), "target": str(made.target), "quant": str(made.quant), **found}
 
 
 def plan_lines(plan: ConversionPlan) -> Iterator[str]:
