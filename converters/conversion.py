@@ -21,7 +21,6 @@ from coalm_lite.runtime.gguf_header import read_header
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.provenance import (
     KEY,
-    ImportanceMatrix,
     Provenance,
     SourceFile,
     Verification,
@@ -33,7 +32,7 @@ from .gguf import ConvertReport, convert
 from .imatrix_file import read_imatrix
 from .partial import Target
 from .quants import Quant
-from .record import begun_record, finished_record
+from .record import begun_record, finished_record, matrix_record
 from .source import CheckpointHead, Source
 from .sources import open_source
 from .tensor_error import is_plausible
@@ -80,7 +79,7 @@ def convert_source(
     """
     with open_source(text, client) as source:
         _refuse_itself(source, target)
-        begun = begun_record(source, str(quant), _matrix(imatrix))
+        begun = begun_record(source, str(quant), matrix_record(read_imatrix(imatrix) if imatrix else None))
         report = convert(
             source,
             Target(target, watch.kept_after),
@@ -117,13 +116,6 @@ def _refuse_itself(source: Source, target: Path) -> None:
     with store_errors(target):
         if target.exists() and any(place.exists() and place.samefile(target) for place in places):
             raise UsageError(f"{target} is what is to be converted", "Name another file to write.")
-
-
-def _matrix(path: Path | None) -> ImportanceMatrix | None:
-    if path is None:
-        return None
-    matrix = read_imatrix(path)
-    return ImportanceMatrix(sha256=matrix.sha256, datasets=matrix.datasets, chunks=matrix.chunks)
 
 
 def _hashed(source: Source, files: Sequence[SourceFile]) -> Iterator[SourceFile]:

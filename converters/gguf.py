@@ -85,7 +85,9 @@ def convert(
     matrix = read_imatrix(imatrix) if imatrix else None
     layout = plan_layout(opened, quant, matrix is not None)
     importance = _importance(layout, matrix, imatrix)
-    plan = _plan(opened, wanted, layout, metadata, _facts(matrix, imatrix), _settings(opened, quant, matrix, measured))
+    plan = _plan(
+        opened, wanted, layout, metadata, imatrix_facts(matrix, imatrix), _settings(opened, quant, matrix, measured)
+    )
     encoder = Encoder(importance, measured)
     with partial_file(plan) as file:
         resumed = len(file.notes)
@@ -170,7 +172,8 @@ def _importance(layout: Layout, imatrix: Imatrix | None, path: Path | None) -> M
     return chosen
 
 
-def _facts(imatrix: Imatrix | None, path: Path | None) -> ImatrixFacts | None:
+def imatrix_facts(imatrix: Imatrix | None, path: Path | None) -> ImatrixFacts | None:
+    """What the head says of an importance matrix and its file."""
     if imatrix is None or path is None:
         return None
     return ImatrixFacts(path.name, imatrix.datasets, len(imatrix.values), imatrix.chunks)

@@ -23,6 +23,7 @@ from coalm_lite.runtime.gguf_header import GgufHeader
 from coalm_lite.store.provenance import ImportanceMatrix, Provenance, SourceFile, Verification
 
 from .gguf import ConvertReport
+from .imatrix_file import Imatrix
 from .source import Source
 from .tensor_error import summary
 
@@ -38,6 +39,13 @@ _META_BASE: Mapping[str, re.Pattern[str]] = MappingProxyType(
     }
 )
 _BASE_KEY = re.compile(r"general\.base_model\.\d+\.(\w+)")
+
+
+def matrix_record(imatrix: Imatrix | None) -> ImportanceMatrix | None:
+    """What is told of an importance matrix, if there is one."""
+    if imatrix is None:
+        return None
+    return ImportanceMatrix(sha256=imatrix.sha256, datasets=imatrix.datasets, chunks=imatrix.chunks)
 
 
 def begun_record(source: Source, quant: str, imatrix: ImportanceMatrix | None = None) -> Provenance:

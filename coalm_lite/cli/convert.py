@@ -151,13 +151,12 @@ def _compared(source: Path, target: Path, screen: ConvertScreen) -> Comparison:
 def _plan(asked: _Asked) -> int:
     from coalm_lite.cli.convert_screen import plan_json, plan_lines
     from coalm_lite.converters.plan import plan_conversion
-    from coalm_lite.store.provenance import KEY, RESERVED_BYTES
 
     plan = plan_conversion(
         asked.source,
         _gguf_quant(asked),
-        metadata={KEY: " " * RESERVED_BYTES},
-        has_imatrix=asked.imatrix is not None,
+        imatrix=asked.imatrix,
+        recorded=True,
         threads=asked.threads,
     )
     if asked.as_json:
