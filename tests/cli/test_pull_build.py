@@ -138,7 +138,7 @@ def test_a_built_model_is_one_like_any_other(command_line: CommandLine, hub: Hub
     listed = json.loads(command_line("list", "--json").out)
     assert [(model["name"], model["default"]) for model in listed] == [("tiny-q8", True), ("nano", False)]
     shown = command_line("show", "tiny-q8").out
-    assert REPOSITORY in shown
+    assert f"{REPOSITORY}@{hub.commit_of(REPOSITORY)}\n" in shown
     assert "Q8_0" in shown
     assert command_line("verify", "tiny-q8").out.startswith("tiny-q8: fine")
     assert command_line("use", "nano").code == 0
