@@ -46,7 +46,7 @@ def canned_call(engine: Engine, dialect_name: str, short: bool, cancel: Cancel) 
     except ContextFullError as error:
         return CannedCall(not_called=error.message)
     except (DecodingError, ModelError, OutputError, ToolError) as error:
-        return CannedCall(text[:_CUT_CHARACTERS], error.message)
+        return CannedCall(text[:_CUT_CHARACTERS], error.message[:_CUT_CHARACTERS])
     return CannedCall(text[:_CUT_CHARACTERS])
 
 

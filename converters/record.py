@@ -28,6 +28,7 @@ from .source import Source
 from .tensor_error import summary
 
 BUILT_WITH_LLAMA = "Built with Llama"
+_MOST_CHARACTERS = 300
 _CONVERTER = "coalm-lite"
 _LLAMA_LICENSE = re.compile(r"llama-?[2-9]", re.IGNORECASE)
 # The keys of the models that the card names as its base, and what they are for one of Meta's.
@@ -83,14 +84,19 @@ def finished_record(
 def license_of(texts: Mapping[str, str]) -> str:
     """The licence as the source's card names it, with its name and link where it gives them."""
     words = [texts.get(f"general.license{part}", "") for part in ("", ".name", ".link")]
-    return ", ".join(word for word in words if word)
+    return _cut(", ".join(word for word in words if word))
 
 
 def attribution_of(texts: Mapping[str, str]) -> tuple[str, ...]:
     """Who made the source, by its own keys, and the Llama licence's sentence where that licence is the source's."""
     is_llama = _LLAMA_LICENSE.match(texts.get("general.license", "")) or any(map(_is_of_meta, texts, texts.values()))
     makers = dict.fromkeys(texts.get(f"general.{key}", "") for key in ("author", "organization"))
-    return (*((BUILT_WITH_LLAMA,) if is_llama else ()), *(f"by {maker}" for maker in makers if maker))
+    return (*((BUILT_WITH_LLAMA,) if is_llama else ()), *(_cut(f"by {maker}") for maker in makers if maker))
+
+
+def _cut(text: str) -> str:
+    """The text as far as the room that is reserved surely holds it; a card may say anything at any length."""
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 def _is_of_meta(key: str, value: str) -> bool:

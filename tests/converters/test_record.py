@@ -92,3 +92,15 @@ def test_a_licence_has_its_name_and_link() -> None:
     texts = {"general.license": "other", "general.license.name": "own", "general.license.link": "https://x"}
     assert license_of(texts) == "other, own, https://x"
     assert license_of({"general.license": "mit"}) == "mit"
+
+
+def test_a_card_of_any_length_fits_into_what_is_reserved(checkpoint: Path, tmp_path: Path) -> None:
+    card = json.dumps({"license": "\U0001f999" * 9000, "author": "\n" * 9000}, ensure_ascii=False)
+    (checkpoint / "README.md").write_text(f"---\n{card}\n---\n", encoding="utf-8")
+    source, target = checkpoint_source(checkpoint), tmp_path / "out.gguf"
+    begun = begun_record(source, "q8_0")
+    report = convert(source, target, Quant.Q8_0, metadata={KEY: reserve(begun)}, measured=True)
+    record = finished_record(begun, read_header(target), report, Verification(call="\U0001f999" * 400))
+    patch_provenance(target, record)
+    assert read_provenance(read_header(target)) == record
+    assert record.license.endswith("...")
