@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from tests.converters.tiny_checkpoint import (
     write_safetensors,
 )
 
+ROOT = Path(__file__).parents[2]
 RECIPES = {
     "bf16": Recipe(),
     "f32 in shards": Recipe(dtype="F32", shards=3),
@@ -55,6 +59,17 @@ def test_the_bytes_are_those_that_llama_cpp_wrote(tmp_path: Path, recipe: str, q
     source = write_checkpoint(tmp_path / "tiny", RECIPES[recipe])
     convert(source, tmp_path / "out.gguf", quant)
     assert hashlib.sha256((tmp_path / "out.gguf").read_bytes()).hexdigest() == PINNED[recipe, quant]
+
+
+@pytest.mark.skipif((sys.platform, platform.machine()) != ("linux", "x86_64"), reason="other machines round otherwise")
+@pytest.mark.parametrize("quant", [Quant.F16, Quant.Q6_K, Quant.Q4_K_M])
+def test_the_table_of_equal_bytes_is_of_this_converter_and_this_coalm_nano(tmp_path: Path, quant: Quant) -> None:
+    lines = (ROOT / "benchmarks" / "results" / "equal_bytes.jsonl").read_text(encoding="utf-8").splitlines()
+    last = {(row["checkpoint"], row["kind"], row["imatrix"]): row for row in map(json.loads, lines)}
+    row = last["coalm-nano", quant, "none"]
+    convert(ROOT / "nano" / "checkpoint", tmp_path / "nano.gguf", quant)
+    assert row["equal"]
+    assert hashlib.sha256((tmp_path / "nano.gguf").read_bytes()).hexdigest() == row["sha256"]
 
 
 def test_the_report_says_what_was_written(tmp_path: Path) -> None:
