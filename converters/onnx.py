@@ -111,8 +111,8 @@ def convert_onnx(
         raise UsageError(f"a block of {block} values cannot be", f"Give one of {', '.join(map(str, BLOCKS))}.")
     opened = _opened(source)
     _check_packages()
-    parameters = sum(prod(tensor.shape) for tensor in opened.tensors if tensor.name != _ROPE_FACTORS)
-    check_needs(conversion_needs(parameters, quant is OnnxQuant.FP16, bool(quant.bits)), target)
+    parameters, graph_values = _sizes(opened)
+    check_needs(conversion_needs(parameters, graph_values, quant is OnnxQuant.FP16), target)
     with work_folder(target) as work:
         _make_graph(source, work, quant, block, external_bytes, report)
         _write_vocabulary(opened, work / VOCABULARY_NAME, parameters, metadata)
@@ -131,6 +131,13 @@ def _opened(source: Path) -> Source:
     if not source.is_dir():
         raise UsageError(f"there is no folder {source}, and ONNX is made of a checkpoint on this machine", _FOLDER_HINT)
     return checkpoint_source(source)
+
+
+def _sizes(source: Source) -> tuple[int, int]:
+    """The model's parameters, and how many values its graph holds: a tied output matrix is a second table there."""
+    sizes = {tensor.name: prod(tensor.shape) for tensor in source.tensors if tensor.name != _ROPE_FACTORS}
+    parameters = sum(sizes.values())
+    return parameters, parameters + (0 if "output.weight" in sizes else sizes["token_embd.weight"])
 
 
 def _check_packages() -> None:

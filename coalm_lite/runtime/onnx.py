@@ -2,7 +2,7 @@
 
 Covers folders as converters/onnx.py writes them (`onnx_folder`), decoding with reuse of the KV cache, and cancelling;
 `runtime.base` says what each method promises. The graph makes a new, longer cache with every run, so a token costs a
-copy of it: about 0.1 ms a megabyte. The only file that imports `onnxruntime`; import it only where a model is loaded.
+copy of it. The only file that imports `onnxruntime`; import it only where a model is loaded.
 """
 
 from __future__ import annotations
