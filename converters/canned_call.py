@@ -8,7 +8,7 @@ import numpy as np
 
 from coalm_lite import dialects
 from coalm_lite.errors import ContextFullError, DecodingError, ModelError, OutputError, ToolError
-from coalm_lite.runtime.base import Cancel, Engine
+from coalm_lite.runtime.base import Cancel, Constraint, Engine
 from coalm_lite.tools import Toolbox
 from coalm_lite.types import Segment
 
@@ -41,7 +41,7 @@ def canned_call(engine: Engine, dialect_name: str, short: bool, cancel: Cancel) 
     try:
         tokens = engine.tokenize(request.prompt)
         beginning = engine.tokenize((Segment(request.beginning),))
-        text = _answer(engine, tokens, beginning, dialect.grammar(request.toolbox.specs), cancel)
+        text = _answer(engine, dialect, _Start(tokens, beginning, dialect.grammar(request.toolbox.specs)), cancel)
         _check_calls(request.toolbox, dialect, text)
     except ContextFullError as error:
         return CannedCall(not_called=error.message)
@@ -50,29 +50,51 @@ def canned_call(engine: Engine, dialect_name: str, short: bool, cancel: Cancel) 
     return CannedCall(text[:_CUT_CHARACTERS])
 
 
-def _answer(engine: Engine, prompt: list[int], beginning: list[int], gbnf: str, cancel: Cancel) -> str:
-    """`beginning`, and the most likely tokens that the grammar lets follow."""
-    constraint = engine.constraint(gbnf)
-    written: list[int] = []
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The prompt, the answer's first tokens, and the grammar that the answer is of."""
+
+    prompt: list[int]
+    beginning: list[int]
+    gbnf: str
+
+
+def _answer(engine: Engine, dialect: dialects.Dialect, start: _Start, cancel: Cancel) -> str:
+    """The beginning, and the most likely tokens that the grammar lets follow, until they make a whole answer."""
+    constraint, text = engine.constraint(start.gbnf), b""
     try:
-        engine.prefill([*prompt, *beginning], cancel)
-        for token in beginning:
+        engine.prefill([*start.prompt, *start.beginning], cancel)
+        for token in start.beginning:
             constraint.accept(token)
-        while not constraint.finished() and len(written) < _MAX_TOKENS:
-            logits = engine.logits()
-            if not np.isfinite(logits).all():
-                raise DecodingError(f"the model computes what is no number, after {len(written)} tokens")
-            token = int(logits.argmax())
-            if not constraint.allows(token):
-                token = int(constraint.mask(logits).argmax())
+            text += engine.token_bytes(token)
+        for count in range(_MAX_TOKENS):
+            token = _chosen(engine, constraint, count)
             if engine.is_end(token):
                 break
             constraint.accept(token)
-            written.append(token)
+            text += engine.token_bytes(token)
+            if constraint.finished() or _is_whole(dialect, text):
+                break
             engine.extend([token], cancel)
     finally:
         constraint.close()
-    return b"".join(map(engine.token_bytes, [*beginning, *written])).decode(errors="replace")
+    return text.decode(errors="replace")
+
+
+def _chosen(engine: Engine, constraint: Constraint, count: int) -> int:
+    logits = engine.logits()
+    if not np.isfinite(logits).all():
+        raise DecodingError(f"the model computes what is no number, after {count} tokens of its answer")
+    token = int(logits.argmax())
+    return token if constraint.allows(token) else int(constraint.mask(logits).argmax())
+
+
+def _is_whole(dialect: dialects.Dialect, text: bytes) -> bool:
+    """Whether the text is an answer with calls as it stands; some dialects let more calls follow."""
+    try:
+        return bool(dialect.parse(text.decode()).calls)
+    except (OutputError, UnicodeDecodeError):
+        return False
 
 
 def _check_calls(toolbox: Toolbox, dialect: dialects.Dialect, text: str) -> None:
