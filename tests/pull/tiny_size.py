@@ -1,4 +1,4 @@
-"""A size in the user's own catalog of which nobody has published a file; its checkpoint is tests/converters' tiny one."""
+"""A size in the user's own catalog of which nobody has published a file; its checkpoint is the tiny one."""
 
 from __future__ import annotations
 
