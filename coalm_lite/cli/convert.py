@@ -37,6 +37,7 @@ class _Asked:
     threads: int | None
     dry_run: bool
     force: bool
+    offline: bool
     as_json: bool
 
 
@@ -68,6 +69,7 @@ class _Asked:
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads. Default: all that are usable.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and what it takes.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--offline", is_flag=True, help="Do not ask the Hub.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verbosity_options
 @pass_invocation
@@ -104,7 +106,7 @@ def _to_gguf(invocation: Invocation, asked: _Asked) -> int:
             imatrix=asked.imatrix,
             verified=not asked.no_verify,
             threads=asked.threads,
-            client=HubClient(tell=screen.tell),
+            client=HubClient(asked.offline, tell=screen.tell),
         )
     if asked.as_json:
         print_json(conversion_json(made))
@@ -151,10 +153,12 @@ def _compared(source: Path, target: Path, screen: ConvertScreen) -> Comparison:
 def _plan(asked: _Asked) -> int:
     from coalm_lite.cli.convert_screen import plan_json, plan_lines
     from coalm_lite.converters.plan import plan_conversion
+    from coalm_lite.hub.client import HubClient
 
     plan = plan_conversion(
         asked.source,
         _gguf_quant(asked),
+        HubClient(asked.offline),
         imatrix=asked.imatrix,
         recorded=True,
         threads=asked.threads,

@@ -363,6 +363,11 @@ FAULTS = (
         on_a_hub(lambda hub: setattr(hub.repositories[REPOSITORY], "gated", True)),
         (f"{REPOSITORY} is gated: it needs a token",),
     ),
+    Fault(
+        "a repository on the Hub, --offline",
+        lambda place: place.convert(f"hf:{REPOSITORY}", "--offline"),
+        (f"hf:{REPOSITORY} is not on this machine, and --offline forbids to ask the Hub",),
+    ),
     Fault("GGUF on the Hub", named(f"hf:{REPOSITORY}/x.gguf"), ("names a file, where a repository is needed",), 2),
 )
 MOUNTING = ("disk",)
