@@ -28,7 +28,7 @@ def read_keys(path: Path) -> dict[str, GGUFValue]:
         cursor = _Cursor(data, _COUNTS.size)
         try:
             return dict(cursor.pair() for _ in range(pairs))
-        except (struct.error, ValueError) as error:  # another file than the one that was checked
+        except ValueError as error:  # another file than the one that was checked
             raise ModelError(f"{path}: byte {cursor.position}: {error}", DAMAGED_HINT) from error
 
 
@@ -79,5 +79,7 @@ class _Cursor:
         return number
 
     def _take(self, count: int) -> bytes:
+        if count > len(self.data) - self.position:
+            raise ValueError(f"{count} bytes are needed, and the file ends")
         self.position += count
         return self.data[self.position - count : self.position]

@@ -23,7 +23,7 @@ from coalm_lite.hub.remote import RemoteFile
 from .checkpoint_source import matched_source
 from .hf_config import read_config
 from .source import Source, SourceFacts, SourceFile
-from .weights import INDEX_NAME, SINGLE_NAME, index_checkpoint
+from .weights import INDEX_NAME, SINGLE_NAME, index_checkpoint, read_weight_map
 
 CONFIG_NAME = "config.json"
 _SMALL_NAMES = (
@@ -51,7 +51,7 @@ def hub_source(place: HubPlace, client: HubClient) -> Iterator[Source]:
     with fetched_folder(remote, client, _SMALL_NAMES) as folder, client.reading() as read:
         config = read_config(folder / CONFIG_NAME)
         stored = index_checkpoint(folder, lambda name: _open(remote, read, name))
-        yield matched_source(remote.place, folder, config, stored, remote_facts(remote))
+        yield matched_source(remote.place, folder, config, stored, remote_facts(remote, folder))
 
 
 @contextmanager
@@ -87,10 +87,11 @@ def _check_small(file: RemoteFile) -> None:
         raise ModelError(f"{file.place}: {problem}", "It is no checkpoint that can be converted.")
 
 
-def remote_facts(remote: RemoteFolder) -> SourceFacts:
-    """The repository, its commit, and the hashes that the Hub names."""
-    weights = (name for name in remote.entries if name.endswith(".safetensors") and "/" not in name)
-    small = (name for name in _SMALL_NAMES if name in remote.entries)
-    files = [remote.file(name) for name in sorted((*weights, *small))]
+def remote_facts(remote: RemoteFolder, folder: Path) -> SourceFacts:
+    """The repository, its commit, and the hashes that the Hub names; `folder` holds the index, if there is one."""
+    index = folder / INDEX_NAME
+    weights = set(read_weight_map(index).values()) if index.is_file() else {SINGLE_NAME}
+    listed_names = sorted(name for name in weights | set(_SMALL_NAMES) if name in remote.entries)
+    files = [remote.file(name) for name in listed_names]
     listed = tuple(SourceFile(file.path, file.size_bytes, file.sha256) for file in files)
     return SourceFacts(remote.repository, remote.place, remote.revision, listed)

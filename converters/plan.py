@@ -146,7 +146,7 @@ def described_source(text: str, client: HubClient | None = None) -> Iterator[Sou
                 yield source
             return
         with fetched_folder(remote, asked, (CONFIG_NAME, INDEX_NAME)) as folder:
-            yield indexed_source(remote.place, folder, remote_facts(remote))
+            yield indexed_source(remote.place, folder, remote_facts(remote, folder))
     elif (Path(text) / INDEX_NAME).is_file():
         yield indexed_source(text, Path(text), folder_facts(Path(text)))
     else:

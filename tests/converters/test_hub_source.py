@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     made = write_checkpoint(tmp_path / "CoALM-tiny", Recipe(shards=3))
     (made / "README.md").write_text(CARD)
     (made / "unwanted.bin").write_bytes(b"pickle")
+    (made / "consolidated.safetensors").write_bytes(b"the same weights, in another form")
     return made
 
 
@@ -103,7 +104,7 @@ def test_the_source_says_where_it_comes_from(hub: Hub, client: HubClient) -> Non
     assert (facts.id, facts.revision) == (REPOSITORY, commit(hub))
     hashes = {file.name: file.sha256 for file in facts.files}
     assert hashes[SHARD] == hub.hash_of(f"{REPOSITORY}/{SHARD}")
-    assert "unwanted.bin" not in hashes
+    assert not {"unwanted.bin", "consolidated.safetensors"} & set(hashes)
     hub.replace(f"{REPOSITORY}/README.md", b"changed")
     with open_source(NAME, client) as source:
         assert source.facts.identity != facts.identity, "a stopped conversion must not go on with it"
