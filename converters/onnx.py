@@ -112,7 +112,7 @@ def convert_onnx(
     opened = _opened(source)
     _check_packages()
     parameters, graph_values = _sizes(opened)
-    check_needs(conversion_needs(parameters, graph_values, quant is OnnxQuant.FP16), target)
+    check_needs(conversion_needs(parameters, graph_values, quant is OnnxQuant.FP16, quant.bits), target)
     with work_folder(target) as work:
         _make_graph(source, work, quant, block, external_bytes, report)
         _write_vocabulary(opened, work / VOCABULARY_NAME, parameters, metadata)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,8 +21,7 @@ import psutil
 if TYPE_CHECKING:
     import onnx
 
-_MODEL_NAME = "model.onnx"
-_WEIGHTS_NAME = "model.onnx_data"  # as optimum calls it
+_WEIGHTS_SUFFIX = "_data"  # as optimum names it
 _TASK = "text-generation-with-past"
 _SMALLEST_EXTERNAL_BYTES = 1024
 _LOOK_S = 0.5
@@ -52,19 +52,27 @@ def quantize(source: str, target: str, bits: int, block: int, external_bytes: in
 
     model = onnx.load(source)
     halve_token_table(model)
-    model = _four_bits(model, block) if bits == 4 else _eight_bits(model)
-    size = model.ByteSize() if _weight_bytes(model) < 1 << 30 else _weight_bytes(model)
-    if size <= external_bytes:
-        onnx.save(model, target)
+    if bits == 4:
+        model = _four_bits(model, block)
     else:
-        onnx.save(
-            model,
-            target,
-            save_as_external_data=True,
-            all_tensors_to_one_file=True,
-            location=_WEIGHTS_NAME,
-            size_threshold=_SMALLEST_EXTERNAL_BYTES,
-        )
+        prepared = _temporary("single.onnx")
+        _save(model, prepared, 0)
+        del model  # the quantizer holds copies of its own
+        model = _eight_bits(prepared)
+    _save(model, Path(target), external_bytes)
+
+
+def _save(model: onnx.ModelProto, path: Path, external_bytes: int) -> None:
+    """Write a graph; its weights go into a second file where all of them pass `external_bytes`."""
+    import onnx
+
+    onnx.save(
+        model,
+        path,
+        save_as_external_data=_weight_bytes(model) > external_bytes,
+        location=path.name + _WEIGHTS_SUFFIX,
+        size_threshold=_SMALLEST_EXTERNAL_BYTES,
+    )
 
 
 def halve_token_table(model: onnx.ModelProto) -> None:
@@ -100,21 +108,25 @@ def _four_bits(model: onnx.ModelProto, block: int) -> onnx.ModelProto:
     return quantized
 
 
-def _eight_bits(model: onnx.ModelProto) -> onnx.ModelProto:
+def _eight_bits(prepared: Path) -> onnx.ModelProto:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    result = _temporary("int8.onnx")
     # unsigned weights: signed ones overflow in the 16-bit sums of x86 CPUs without VNNI
-    path = Path(os.environ.get("TMPDIR", "."), "int8.onnx")
     quantize_dynamic(
-        model,
-        path,
+        prepared,
+        result,
         op_types_to_quantize=["MatMul"],
         per_channel=True,
         weight_type=QuantType.QUInt8,
-        use_external_data_format=_weight_bytes(model) > 1 << 31,
+        use_external_data_format=True,
     )
-    return onnx.load(path)
+    return onnx.load(result)
+
+
+def _temporary(name: str) -> Path:
+    return Path(tempfile.gettempdir(), name)
 
 
 def _weight_bytes(model: onnx.ModelProto) -> int:

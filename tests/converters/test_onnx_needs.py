@@ -17,8 +17,10 @@ MEGABYTE = 1 << 20
     [
         (252_986_368, 384_320_512, False, 5839 * MEGABYTE),
         (252_986_368, 384_320_512, True, 3192 * MEGABYTE),
+        (384_320_512, 384_320_512, False, 6348 * MEGABYTE),
         (505_971_712, 505_971_712, False, 8219 * MEGABYTE),
         (505_971_712, 505_971_712, True, 4483 * MEGABYTE),
+        (627_622_912, 627_622_912, False, 5741 * MEGABYTE),
     ],
 )
 def test_the_formula_is_at_or_a_little_above_the_measured_peaks(
@@ -30,8 +32,16 @@ def test_the_formula_is_at_or_a_little_above_the_measured_peaks(
 
 def test_an_8b_model_is_told_to_need_what_no_laptop_has() -> None:
     needs = conversion_needs(8_030_261_248, 8_030_261_248, half=False)
-    assert 100e9 < needs.memory_bytes < 200e9
+    assert 70e9 < needs.memory_bytes < 80e9
     assert needs.disk_bytes == 8 * 8_030_261_248
+    assert conversion_needs(8_030_261_248, 8_030_261_248, half=False, bits=4).memory_bytes == needs.memory_bytes
+
+
+def test_eight_bits_take_more_than_the_export_of_a_large_model() -> None:
+    values = 628_000_000
+    needed = conversion_needs(values, values, half=False, bits=8).memory_bytes
+    assert needed > conversion_needs(values, values, half=False).memory_bytes
+    assert needed > 4 * values * (4012 * MEGABYTE / (4 * 384_320_512))  # as measured of a smaller one, by size
 
 
 def test_too_little_memory_is_refused_with_both_numbers(tmp_path: Path) -> None:
