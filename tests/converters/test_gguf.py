@@ -15,6 +15,7 @@ import pytest
 
 from coalm_lite.converters import pipeline
 from coalm_lite.converters.gguf import Quant, convert
+from coalm_lite.converters.imatrix_file import ColumnSums, write_imatrix
 from coalm_lite.errors import ModelError, StoreError, UsageError
 from tests.converters.conftest import EditJson
 from tests.converters.tiny_checkpoint import (
@@ -231,3 +232,45 @@ def test_an_interrupt_leaves_nothing_behind(checkpoint: Path, tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         convert(checkpoint, tmp_path / "out.gguf", Quant.F16)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"blk.0.attn_q.weight": 64, "blk.1.ffn_down.weight": 97},
+            r"blk.1.ffn_down.weight has 97 values, .* 96 columns",
+        ),
+        ({"blk.7.attn_q.weight": 64}, "none of its 1 entries is of this model"),
+    ],
+)
+def test_an_importance_matrix_of_another_model_is_refused(
+    checkpoint: Path, tmp_path: Path, columns: dict[str, int], said: str
+) -> None:
+    sums = {name: ColumnSums(np.ones(count, np.float32), 512) for name, count in columns.items()}
+    write_imatrix(tmp_path / "i.gguf", sums, ["x"], 1, 512)
+    with pytest.raises(ModelError, match=rf"i\.gguf: {said}") as caught:
+        convert(checkpoint, tmp_path / "out.gguf", Quant.Q4_0, imatrix=tmp_path / "i.gguf")
+    assert "this" in caught.value.hint
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_of_the_token_table_alone_a_wrong_length_is_passed_over_as_llama_quantize_does(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    sums = {"token_embd.weight": 65, "blk.0.attn_q.weight": 64}
+    write_imatrix(
+        tmp_path / "i.gguf", {name: ColumnSums(np.ones(n, np.float32), 1) for name, n in sums.items()}, ["x"], 1, 512
+    )
+    assert convert(checkpoint, tmp_path / "out.gguf", Quant.Q4_0, imatrix=tmp_path / "i.gguf").size_bytes
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_bytes_do_not_depend_on_the_threads(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    expected = convert(checkpoint, tmp_path / "a.gguf", Quant.Q4_K_M, measured=True)
+    monkeypatch.setattr(pipeline, "BLOCK_VALUES", 64 * 17)
+    found = convert(checkpoint, tmp_path / "b.gguf", Quant.Q4_K_M, threads=threads)
+    assert found.data_sha256 == expected.data_sha256
+    assert found.errors is None
