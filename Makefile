@@ -8,7 +8,8 @@ DEV_STAMP := $(VENV)/installed-dev
 ONNX_VENV := .venv-onnx
 ONNX_STAMP := $(ONNX_VENV)/installed
 TORCH ?= torch==2.13.0
-ONNX_TESTS := $(wildcard tests/*/test_*onnx*.py) tests/converters/test_recheck.py tests/nano/test_model.py tests/hub
+ONNX_TESTS := $(wildcard tests/*/test_*onnx*.py) tests/converters/onnx_export tests/converters/test_recheck.py \
+	tests/nano/test_model.py tests/hub
 
 .PHONY: chat test test-onnx check install install-dev reference clean
 

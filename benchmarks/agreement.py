@@ -26,12 +26,12 @@ from pathlib import Path
 from peers import measured
 
 from coalm_lite import dialects
-from coalm_lite.converters.agreement import Place, agreement, divergence
-from coalm_lite.converters.canned import CONVERSATIONS, whole_prompt
-from coalm_lite.converters.checkpoint_source import checkpoint_source
+from coalm_lite.converters.checks.agreement import Place, agreement, divergence
+from coalm_lite.converters.checks.canned import CONVERSATIONS, whole_prompt
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.tensor_error import summary
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
 from coalm_lite.converters.verify import file_base, verify_conversion
+from coalm_lite.converters.writing.tensor_error import summary
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.types import Segment

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from peers import Cost, Peers, measured
 
-from coalm_lite.converters.file_check import data_hash
+from coalm_lite.converters.checks.tensors import data_hash
 from coalm_lite.runtime.gguf_header import read_header
 from rows import provenance
 

@@ -24,10 +24,10 @@ import numpy as np
 from gguf import GGUFReader
 from peers import Peers
 
-from coalm_lite.converters.checkpoint_source import checkpoint_source
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, write_imatrix
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.imatrix_file import ColumnSums, write_imatrix
-from coalm_lite.converters.quants import RECIPES
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.writing.quants import RECIPES
 from rows import provenance
 
 HERE = Path(__file__).parent

@@ -30,12 +30,12 @@ from pathlib import Path
 import numpy as np
 from peers import measured
 
-from coalm_lite.converters.agreement import divergence
-from coalm_lite.converters.calibration_talk import Conversation, conversations
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, read_imatrix, write_imatrix
+from coalm_lite.converters.calibration.talk import Conversation, conversations
+from coalm_lite.converters.checks.agreement import divergence
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.gguf_source import gguf_source
 from coalm_lite.converters.imatrix import MeasureOptions, make_imatrix
-from coalm_lite.converters.imatrix_file import ColumnSums, read_imatrix, write_imatrix
+from coalm_lite.converters.sources.gguf import gguf_source
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.session import INSTRUCTIONS_KEY

@@ -3,9 +3,9 @@
 Covered: the kinds of `Quant`. A checkpoint's F32, F16 and BF16 files equal those of llama.cpp's convert_hf_to_gguf.py;
 any other file equals what llama-quantize makes of the 16-bit file of that converter (`--outtype auto`: BF16 when the
 checkpoint is BF16, else F16), or of the GGUF given: order of keys and tensors included. Only provenance keys come on
-top. Memory: a few blocks of rows (pipeline.py) and, at the beginning, the tokenizer: measured with Llama 3's 128,256
-tokens on two threads, 207 MB at 1B and no more at any size, where the two steps take 2.4 GB; bound: 700 MB at 1B,
-1.5 GB at 8B and above. Not covered: biases, adapters, experts, splits.
+top. Memory: a few blocks of rows (writing/pipeline.py) and, at the beginning, the tokenizer: measured with Llama 3's
+128,256 tokens on two threads, 207 MB at 1B and no more at any size, where the two steps take 2.4 GB; bound: 700 MB at
+1B, 1.5 GB at 8B and above. Not covered: biases, adapters, experts, splits.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from coalm_lite.converters.calibration.imatrix_file import Imatrix, read_imatrix
+from coalm_lite.converters.sources.base import Source
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.sources.weights import VALUE_BYTES
+from coalm_lite.converters.writing.header import ALIGNMENT, Header, ImatrixFacts, check_metadata, header_bytes
+from coalm_lite.converters.writing.layout import Layout, PlannedTensor, plan_layout
+from coalm_lite.converters.writing.partial import PartialFile, Plan, Target, partial_file
+from coalm_lite.converters.writing.pipeline import Encoder, encode_tensors, usable_threads
+from coalm_lite.converters.writing.quants import Quant
+from coalm_lite.converters.writing.tensor_error import SquaredError
 from coalm_lite.errors import ModelError, UsageError
 from coalm_lite.hub.progress import Meter, Progress
 from coalm_lite.types import JsonObject
-
-from .checkpoint_source import checkpoint_source
-from .header import ALIGNMENT, Header, ImatrixFacts, check_metadata, header_bytes
-from .imatrix_file import Imatrix, read_imatrix
-from .layout import Layout, PlannedTensor, plan_layout
-from .partial import PartialFile, Plan, Target, partial_file
-from .pipeline import Encoder, encode_tensors, usable_threads
-from .quants import Quant
-from .source import Source
-from .tensor_error import SquaredError
-from .weights import VALUE_BYTES
 
 __all__ = ["ConvertReport", "Quant", "convert"]
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})

@@ -20,24 +20,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from coalm_lite.converters.calibration.imatrix_file import read_imatrix
+from coalm_lite.converters.gguf import imatrix_facts
+from coalm_lite.converters.provenance import begun_record, matrix_record
+from coalm_lite.converters.sources.base import CheckpointHead, Source, SourceFacts
+from coalm_lite.converters.sources.checkpoint import folder_facts, matched_source
+from coalm_lite.converters.sources.hf_config import JsonFile, LlamaConfig, expected_tensors, read_config
+from coalm_lite.converters.sources.hub import CONFIG_NAME, fetched_folder, remote_facts
+from coalm_lite.converters.sources.opening import hub_place, local_source, open_source
+from coalm_lite.converters.sources.weights import INDEX_NAME, VALUE_BYTES, Dtype, StoredTensor, read_weight_map
+from coalm_lite.converters.writing.header import ALIGNMENT, Header, ImatrixFacts, TensorInfo, header_bytes
+from coalm_lite.converters.writing.layout import Layout, PlannedTensor, plan_layout
+from coalm_lite.converters.writing.pipeline import AHEAD, Encoder, block_rows, usable_threads
+from coalm_lite.converters.writing.quants import Quant
 from coalm_lite.errors import ModelError
 from coalm_lite.hub.client import HubClient
 from coalm_lite.hub.places import SCHEME
 from coalm_lite.store.provenance import KEY, reserve
-
-from .checkpoint_source import folder_facts, matched_source
-from .gguf import imatrix_facts
-from .header import ALIGNMENT, Header, ImatrixFacts, TensorInfo, header_bytes
-from .hf_config import JsonFile, LlamaConfig, expected_tensors, read_config
-from .hub_source import CONFIG_NAME, fetched_folder, remote_facts
-from .imatrix_file import read_imatrix
-from .layout import Layout, PlannedTensor, plan_layout
-from .pipeline import AHEAD, Encoder, block_rows, usable_threads
-from .quants import Quant
-from .record import begun_record, matrix_record
-from .source import CheckpointHead, Source, SourceFacts
-from .sources import hub_place, local_source, open_source
-from .weights import INDEX_NAME, VALUE_BYTES, Dtype, StoredTensor, read_weight_map
 
 TOKENIZER_NAME = "tokenizer.json"
 # Measured with Llama 3's vocabulary: 128,256 tokens and 280,147 merges take 7.81 MB in a head.

@@ -14,6 +14,8 @@ from typing import Literal, TypeAlias
 
 from gguf import GGMLQuantizationType
 
+from coalm_lite.converters.checks.tensors import TensorCheck, broken_tensors, check_tensors, data_hash
+from coalm_lite.converters.verify import Base, Report, has_failed, size_words, verify_conversion
 from coalm_lite.errors import ModelError, StoreError
 from coalm_lite.pull.machine import free_disk_bytes
 from coalm_lite.runtime.gguf_header import GgufHeader
@@ -29,9 +31,6 @@ from coalm_lite.store.provenance import (
     patch_provenance,
     read_provenance,
 )
-
-from .file_check import TensorCheck, broken_tensors, check_tensors, data_hash
-from .verify import Base, Report, has_failed, size_words, verify_conversion
 
 State: TypeAlias = Literal["fine", "changed bytes", "bad header", "bad values", "no call"]
 _MANY = 3

@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from coalm_lite import dialects
+from coalm_lite.converters.checks.agreement import agreement, compare_logits, prompt_tokens, record_logits
+from coalm_lite.converters.checks.canned_call import canned_call
+from coalm_lite.converters.gguf import Quant, convert
+from coalm_lite.converters.sources.base import GgufHead, Source
 from coalm_lite.errors import DecodingError, ModelError, StoreError
 from coalm_lite.pull.machine import free_disk_bytes, this_machine
 from coalm_lite.pull.memory import memory_need, shape_of_header
@@ -27,11 +31,6 @@ from coalm_lite.runtime.onnx_folder import read_onnx_folder
 from coalm_lite.session import INSTRUCTIONS_KEY
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.provenance import Verification
-
-from .agreement import agreement, compare_logits, prompt_tokens, record_logits
-from .canned_call import canned_call
-from .gguf import Quant, convert
-from .source import GgufHead, Source
 
 Opener: TypeAlias = Callable[[Path], Engine]
 Report: TypeAlias = Callable[[str], None]

@@ -17,8 +17,8 @@ from coalm_lite.errors import UsageError
 
 if TYPE_CHECKING:
     from coalm_lite.cli.convert_screen import ConvertScreen
-    from coalm_lite.converters.quants import Quant
     from coalm_lite.converters.recheck import Comparison
+    from coalm_lite.converters.writing.quants import Quant
 
 _GGUF_QUANT, _ONNX_QUANT = "q4_k_m", "int4"
 
@@ -143,8 +143,8 @@ def _to_onnx(invocation: Invocation, asked: _Asked) -> int:
 
 def _compared(source: Path, target: Path, screen: ConvertScreen) -> Comparison:
     """The folder tried and held against the checkpoint; the numbers land in its record."""
-    from coalm_lite.converters.checkpoint_source import checkpoint_source
     from coalm_lite.converters.recheck import compare_with_source
+    from coalm_lite.converters.sources.checkpoint import checkpoint_source
     from coalm_lite.converters.verify import base_of
 
     return compare_with_source(target, base_of(checkpoint_source(source)), beside=target, report=screen.stage)
@@ -171,7 +171,7 @@ def _plan(asked: _Asked) -> int:
 
 
 def _gguf_quant(asked: _Asked) -> Quant:
-    from coalm_lite.converters.quants import parse_quant
+    from coalm_lite.converters.writing.quants import parse_quant
 
     return parse_quant(asked.quant or _GGUF_QUANT)
 

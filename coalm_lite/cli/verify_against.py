@@ -49,7 +49,7 @@ def verify_against(invocation: Invocation, name: str, source: str, threads: int 
 def _base(source: str) -> Iterator[Base]:
     """What to compare with; open as long as the block lasts, since a source on the Hub is read while it is compared."""
     from coalm_lite.catalog import catalog
-    from coalm_lite.converters.sources import open_source
+    from coalm_lite.converters.sources.opening import open_source
     from coalm_lite.converters.verify import base_of, file_base
     from coalm_lite.hub.places import SCHEME, parse_place
     from coalm_lite.store.names import resolve_model

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from coalm_lite.converters.calibration.imatrix_file import read_imatrix
 from coalm_lite.converters.gguf import Quant
-from coalm_lite.converters.imatrix_file import read_imatrix
-from coalm_lite.converters.quants import RECIPES
+from coalm_lite.converters.writing.quants import RECIPES
 
 
 def quantize(source: Path, target: Path, quant: Quant, imatrix: Path | None = None) -> None:

@@ -13,9 +13,9 @@ import gguf
 import numpy as np
 import pytest
 
-from coalm_lite.converters import pipeline
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, write_imatrix
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.imatrix_file import ColumnSums, write_imatrix
+from coalm_lite.converters.writing import pipeline
 from coalm_lite.errors import ModelError, StoreError, UsageError
 from tests.converters.conftest import EditJson
 from tests.converters.tiny_checkpoint import (

@@ -16,10 +16,10 @@ import pytest
 from gguf import GGUFReader
 from numpy.typing import NDArray
 
-from coalm_lite.converters.checkpoint_source import checkpoint_source
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, write_imatrix
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.imatrix_file import ColumnSums, write_imatrix
-from coalm_lite.converters.quants import RECIPES
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.writing.quants import RECIPES
 from tests.converters.llama_quantize import quantize
 from tests.converters.tiny_checkpoint import Recipe, make_tensor, tensor_shapes, write_checkpoint
 

@@ -19,7 +19,7 @@ import pytest
 import coalm_lite.converters.onnx as converter
 from coalm_lite.converters.gguf import Quant, convert
 from coalm_lite.converters.onnx import OnnxQuant, convert_onnx
-from coalm_lite.converters.onnx_work import work_folder
+from coalm_lite.converters.onnx_export.work import work_folder
 from coalm_lite.errors import CoalmError, MissingExtraError, ModelError, UsageError
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.runtime.llamacpp import LlamaEngine, LlamaVocabulary

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.quants import RECIPES
+from coalm_lite.converters.writing.quants import RECIPES
 from tests.converters.llama_quantize import quantize
 from tests.converters.tiny_checkpoint import SPECIALS, Recipe, added_token, tokenizer_json, write_checkpoint
 

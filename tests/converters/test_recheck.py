@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from coalm_lite.converters import recheck
-from coalm_lite.converters.checkpoint_source import checkpoint_source
 from coalm_lite.converters.gguf import Quant, convert
 from coalm_lite.converters.recheck import check_file, compare_with_source
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
 from coalm_lite.converters.verify import base_of, file_base
 from coalm_lite.runtime.gguf_header import read_header
 from coalm_lite.runtime.onnx_folder import read_onnx_folder

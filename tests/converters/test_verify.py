@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from coalm_lite.converters import verify
-from coalm_lite.converters.checkpoint_source import checkpoint_source
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.gguf_source import gguf_source
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.sources.gguf import gguf_source
 from coalm_lite.converters.verify import Base, base_of, has_failed, verify_conversion
 from coalm_lite.errors import ModelError, StoreError
 from coalm_lite.pull.machine import Machine
