@@ -14,7 +14,7 @@ import click
 
 from coalm_lite.cli.failures import INTERRUPTED
 from coalm_lite.cli.output import print_json, size_words
-from coalm_lite.cli.pull import PullOptions, agree, print_pulled, use_recorded
+from coalm_lite.cli.pull_common import PullOptions, agree, print_pulled, use_recorded
 from coalm_lite.cli.pull_progress import PullScreen, build_json, build_lines
 from coalm_lite.errors import HubError
 from coalm_lite.pull.build import BuildNeeds, BuildPlan, build, made_bytes, plan_build
