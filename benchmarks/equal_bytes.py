@@ -6,8 +6,8 @@ usage: python benchmarks/equal_bytes.py --llama-cpp SOURCE --programs BIN --peer
 Each checkpoint is converted to each kind of file, without and with an importance matrix (made up here: positive random
 numbers for every matrix but the output, since any numbers serve). The whole files are compared, so that no key, type,
 tensor, order or padding can differ; no provenance is asked of our converter, and both are told the same name of the
-importance matrix. A pair that is in the rows already, with the same commit's converters, is not made again, so that a
-run may be stopped and gone on with. Last line of output: a summary as JSON; exit code 1 when any pair differs.
+importance matrix. A pair that is in the rows already is not made again, unless --again is given, so that a run may be
+stopped and gone on with. Last line of output: a summary as JSON; exit code 1 when any pair differs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ import numpy as np
 from gguf import GGUFReader
 from peers import Peers
 
-from coalm_lite.converters.checkpoint_source import checkpoint_source
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, write_imatrix
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.imatrix_file import ColumnSums, write_imatrix
-from coalm_lite.converters.quants import RECIPES
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.writing.quants import RECIPES
 from rows import provenance
 
 HERE = Path(__file__).parent

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 
@@ -16,6 +18,11 @@ def provenance() -> dict[str, object]:
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}",
         "versions": {name: version(name) for name in ("coalm-lite", "llama-cpp-python", "numpy")},
-        "command": " ".join(sys.argv),
+        "command": command(sys.argv),
         "commit": commit or "none",
     }
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The command line without where things lie on the machine that it ran on: an absolute path is its last name."""
+    return re.sub(r"(?<![\w.])/[^\s=]*/([^/\s]+)", r"\1", " ".join(arguments))

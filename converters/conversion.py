@@ -1,7 +1,7 @@
 """The whole way from what a user names to a GGUF file that works and tells its story.
 
 The source is opened, converted while its errors are taken, the result loaded and tried (verify.py), and all of that
-written into the file (record.py). Covered: folders, `hf:owner/repo`, GGUF files. Not covered: printing, and asking
+written into the file (provenance.py). Covered: folders, `hf:owner/repo`, GGUF files. Not covered: printing, and asking
 whether an existing file may be replaced.
 """
 
@@ -14,6 +14,15 @@ from pathlib import Path
 
 from gguf import GGMLQuantizationType
 
+from coalm_lite.converters.calibration.imatrix_file import read_imatrix
+from coalm_lite.converters.gguf import ConvertReport, convert
+from coalm_lite.converters.provenance import begun_record, finished_record, matrix_record
+from coalm_lite.converters.sources.base import CheckpointHead, Source
+from coalm_lite.converters.sources.opening import open_source
+from coalm_lite.converters.verify import base_of, verify_conversion
+from coalm_lite.converters.writing.partial import Target
+from coalm_lite.converters.writing.quants import Quant
+from coalm_lite.converters.writing.tensor_error import is_plausible
 from coalm_lite.errors import UsageError
 from coalm_lite.hub.client import HubClient
 from coalm_lite.hub.progress import Progress
@@ -21,23 +30,12 @@ from coalm_lite.runtime.gguf_header import read_header
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.provenance import (
     KEY,
-    ImportanceMatrix,
     Provenance,
     SourceFile,
     Verification,
     patch_provenance,
     reserve,
 )
-
-from .gguf import ConvertReport, convert
-from .imatrix_file import read_imatrix
-from .partial import Target
-from .quants import Quant
-from .record import begun_record, finished_record
-from .source import CheckpointHead, Source
-from .sources import open_source
-from .tensor_error import is_plausible
-from .verify import base_of, verify_conversion
 
 _ON_THE_HUB = "the source is on the Hub and was read only once"
 
@@ -80,7 +78,7 @@ def convert_source(
     """
     with open_source(text, client) as source:
         _refuse_itself(source, target)
-        begun = begun_record(source, str(quant), _matrix(imatrix))
+        begun = begun_record(source, str(quant), matrix_record(read_imatrix(imatrix) if imatrix else None))
         report = convert(
             source,
             Target(target, watch.kept_after),
@@ -117,13 +115,6 @@ def _refuse_itself(source: Source, target: Path) -> None:
     with store_errors(target):
         if target.exists() and any(place.exists() and place.samefile(target) for place in places):
             raise UsageError(f"{target} is what is to be converted", "Name another file to write.")
-
-
-def _matrix(path: Path | None) -> ImportanceMatrix | None:
-    if path is None:
-        return None
-    matrix = read_imatrix(path)
-    return ImportanceMatrix(sha256=matrix.sha256, datasets=matrix.datasets, chunks=matrix.chunks)
 
 
 def _hashed(source: Source, files: Sequence[SourceFile]) -> Iterator[SourceFile]:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, read_imatrix, write_imatrix
+from coalm_lite.converters.calibration.texts import Calibration, made_here, read_calibration
 from coalm_lite.errors import UsageError
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.runtime.model_file import check_model_file
 from coalm_lite.session import INSTRUCTIONS_KEY
-
-from .calibration import Calibration, made_here, read_calibration
-from .imatrix_file import ColumnSums, read_imatrix, write_imatrix
 
 if TYPE_CHECKING:
     from coalm_lite.runtime.llamacpp.activations import ActivationMeter
@@ -74,8 +73,8 @@ def make_imatrix(
 ) -> ImatrixReport:
     """Measure the model at `source` and write its importance matrix to `target`, complete or not at all.
 
-    `data`: a text file or JSON lines (see `calibration`); without it, conversations made here. Raises ModelError and
-    UsageError, before any work where that can be told.
+    `data`: a text file or JSON lines (see `calibration.texts`); without it, conversations made here. Raises ModelError
+    and UsageError, before any work where that can be told.
     """
     from coalm_lite.runtime.llamacpp.activations import ActivationMeter
 

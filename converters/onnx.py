@@ -3,9 +3,10 @@
 Covered: fp32 and fp16 (optimum's export with KV cache), int8 (dynamic, a scale for each output column) and int4
 (MatMulNBits, asymmetric, in blocks of 32 or 128); beside the graph its vocabulary and chat template as a GGUF without
 tensors, the tokenizer files and `coalm.json` (runtime/onnx_folder.py has its form). The folder appears complete or not
-at all. Memory and disk are checked first; torch, optimum and onnx run in a child process (onnx_child.py), so that what
-they print stays out of the user's terminal and their memory is free again at the end. Not covered: sources other than
-a folder on this machine, since optimum needs the whole checkpoint at hand, and going on with a stopped conversion.
+at all. Memory and disk are checked first; torch, optimum and onnx run in a child process (onnx_export/child.py), so
+that what they print stays out of the user's terminal and their memory is free again at the end. Not covered: sources
+other than a folder on this machine, since optimum needs the whole checkpoint at hand, and going on with a stopped
+conversion.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ from types import MappingProxyType
 import gguf
 from gguf import LlamaFileType
 
+from coalm_lite.converters.onnx_export.needs import check_needs, conversion_needs
+from coalm_lite.converters.onnx_export.process import EXTRA_HINT, Export, Quantize, run_child
+from coalm_lite.converters.onnx_export.work import work_folder
+from coalm_lite.converters.sources.base import Source
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.writing.header import Header, check_metadata, header_bytes
 from coalm_lite.errors import MissingExtraError, UsageError
 from coalm_lite.runtime.chat_template import TEMPLATE_KEY
 from coalm_lite.runtime.gguf_header import read_header
@@ -32,13 +39,6 @@ from coalm_lite.runtime.onnx_folder import FORMAT, MODEL_NAME, RECORD_NAME, VOCA
 from coalm_lite.store.files import store_errors, write_whole
 from coalm_lite.store.provenance import Provenance, SourceFile, as_json
 from coalm_lite.types import JsonObject, JsonValue
-
-from .checkpoint_source import checkpoint_source
-from .header import Header, check_metadata, header_bytes
-from .onnx_needs import check_needs, conversion_needs
-from .onnx_process import EXTRA_HINT, Export, Quantize, run_child
-from .onnx_work import work_folder
-from .source import Source
 
 BLOCKS = (32, 128)
 EXTERNAL_BYTES = 1_900_000_000  # protobuf ends at 2^31, and the graph itself needs some of it
@@ -111,8 +111,8 @@ def convert_onnx(
         raise UsageError(f"a block of {block} values cannot be", f"Give one of {', '.join(map(str, BLOCKS))}.")
     opened = _opened(source)
     _check_packages()
-    parameters = sum(prod(tensor.shape) for tensor in opened.tensors if tensor.name != _ROPE_FACTORS)
-    check_needs(conversion_needs(parameters, quant is OnnxQuant.FP16, bool(quant.bits)), target)
+    parameters, graph_values = _sizes(opened)
+    check_needs(conversion_needs(parameters, graph_values, quant is OnnxQuant.FP16, quant.bits), target)
     with work_folder(target) as work:
         _make_graph(source, work, quant, block, external_bytes, report)
         _write_vocabulary(opened, work / VOCABULARY_NAME, parameters, metadata)
@@ -131,6 +131,13 @@ def _opened(source: Path) -> Source:
     if not source.is_dir():
         raise UsageError(f"there is no folder {source}, and ONNX is made of a checkpoint on this machine", _FOLDER_HINT)
     return checkpoint_source(source)
+
+
+def _sizes(source: Source) -> tuple[int, int]:
+    """The model's parameters, and how many values its graph holds: a tied output matrix is a second table there."""
+    sizes = {tensor.name: prod(tensor.shape) for tensor in source.tensors if tensor.name != _ROPE_FACTORS}
+    parameters = sum(sizes.values())
+    return parameters, parameters + (0 if "output.weight" in sizes else sizes["token_embd.weight"])
 
 
 def _check_packages() -> None:

@@ -13,27 +13,30 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coalm_lite.converters.calibration.imatrix_file import read_imatrix
+from coalm_lite.converters.gguf import imatrix_facts
+from coalm_lite.converters.provenance import begun_record, matrix_record
+from coalm_lite.converters.sources.base import CheckpointHead, Source, SourceFacts
+from coalm_lite.converters.sources.checkpoint import folder_facts, matched_source
+from coalm_lite.converters.sources.hf_config import JsonFile, LlamaConfig, expected_tensors, read_config
+from coalm_lite.converters.sources.hub import CONFIG_NAME, fetched_folder, remote_facts
+from coalm_lite.converters.sources.opening import hub_place, local_source, open_source
+from coalm_lite.converters.sources.weights import INDEX_NAME, VALUE_BYTES, Dtype, StoredTensor, read_weight_map
+from coalm_lite.converters.writing.header import ALIGNMENT, Header, ImatrixFacts, TensorInfo, header_bytes
+from coalm_lite.converters.writing.layout import Layout, PlannedTensor, plan_layout
+from coalm_lite.converters.writing.pipeline import AHEAD, Encoder, block_rows, usable_threads
+from coalm_lite.converters.writing.quants import Quant
 from coalm_lite.errors import ModelError
 from coalm_lite.hub.client import HubClient
 from coalm_lite.hub.places import SCHEME
-
-from .checkpoint_source import folder_facts, matched_source
-from .header import ALIGNMENT, Header, TensorInfo, header_bytes
-from .hf_config import JsonFile, LlamaConfig, expected_tensors, read_config
-from .hub_source import CONFIG_NAME, fetched_folder, remote_facts
-from .layout import Layout, PlannedTensor, plan_layout
-from .pipeline import AHEAD, Encoder, block_rows, usable_threads
-from .quants import Quant
-from .source import CheckpointHead, Source, SourceFacts
-from .sources import hub_place, local_source, open_source
-from .weights import INDEX_NAME, VALUE_BYTES, Dtype, StoredTensor, read_weight_map
+from coalm_lite.store.provenance import KEY, reserve
 
 TOKENIZER_NAME = "tokenizer.json"
 # Measured with Llama 3's vocabulary: 128,256 tokens and 280,147 merges take 7.81 MB in a head.
@@ -87,17 +90,22 @@ def plan_conversion(
     client: HubClient | None = None,
     *,
     metadata: Mapping[str, str] | None = None,
-    has_imatrix: bool = False,
+    imatrix: Path | None = None,
+    recorded: bool = False,
     threads: int | None = None,
     measured: bool = True,
 ) -> ConversionPlan:
     """What `convert` will do with the source that `text` names; `metadata` are the keys that it will be given.
 
-    Raises what opening the source raises, as far as what is read shows it. `measured`: try how fast this machine is.
+    `recorded`: the file will also have the provenance that `convert_source` writes. `measured`: try how fast this
+    machine is. Raises what opening the source raises, as far as what is read shows it.
     """
     with described_source(text, client) as source:
-        layout = plan_layout(source, quant, has_imatrix)
-        return _plan(source, quant, layout, metadata or {}, threads or usable_threads(), measured)
+        matrix = read_imatrix(imatrix) if imatrix else None
+        story = {KEY: reserve(begun_record(source, str(quant), matrix_record(matrix)))} if recorded else {}
+        head = _Head({**(metadata or {}), **story}, imatrix_facts(matrix, imatrix))
+        layout = plan_layout(source, quant, matrix is not None)
+        return _plan(source, quant, layout, head, threads or usable_threads(), measured)
 
 
 def plan_sizes(place: str, config: LlamaConfig, quant: Quant) -> ConversionPlan:
@@ -106,14 +114,12 @@ def plan_sizes(place: str, config: LlamaConfig, quant: Quant) -> ConversionPlan:
     file = _Unread(place)
     stored = {spec.source_name: StoredTensor(spec.source_name, file, "BF16", spec.shape, 0) for spec in specs}
     source = matched_source(place, Path(os.devnull), config, stored, SourceFacts(place, place, revision="unknown"))
-    return _plan(source, quant, plan_layout(source, quant), {}, usable_threads(), measured=True)
+    return _plan(source, quant, plan_layout(source, quant), _Head(), usable_threads(), measured=True)
 
 
-def _plan(
-    source: Source, quant: Quant, layout: Layout, metadata: Mapping[str, str], threads: int, measured: bool
-) -> ConversionPlan:
+def _plan(source: Source, quant: Quant, layout: Layout, head: _Head, threads: int, measured: bool) -> ConversionPlan:
     infos = tuple(tensor.info for tensor in layout.tensors)
-    head_bytes, is_exact = _head_bytes(source, layout, infos, metadata)
+    head_bytes, is_exact = _head_bytes(source, layout, infos, head)
     return ConversionPlan(
         place=source.place,
         quant=quant,
@@ -139,7 +145,7 @@ def described_source(text: str, client: HubClient | None = None) -> Iterator[Sou
                 yield source
             return
         with fetched_folder(remote, asked, (CONFIG_NAME, INDEX_NAME)) as folder:
-            yield indexed_source(remote.place, folder, remote_facts(remote))
+            yield indexed_source(remote.place, folder, remote_facts(remote, folder))
     elif (Path(text) / INDEX_NAME).is_file():
         yield indexed_source(text, Path(text), folder_facts(Path(text)))
     else:
@@ -158,6 +164,14 @@ def indexed_source(place: str, folder: Path, facts: SourceFacts) -> Source:
         for name in ordered
     }
     return matched_source(place, folder, config, stored, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the head says beside the source's own words."""
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    imatrix: ImatrixFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +199,15 @@ def _dtype(folder: Path, shapes: list[tuple[int, ...]]) -> Dtype:
     return "F32" if total == 4 * values else "BF16"
 
 
-def _head_bytes(
-    source: Source, layout: Layout, infos: tuple[TensorInfo, ...], metadata: Mapping[str, str]
-) -> tuple[int, bool]:
+def _head_bytes(source: Source, layout: Layout, infos: tuple[TensorInfo, ...], extra: _Head) -> tuple[int, bool]:
     """The head's length, and whether it is exact."""
-    head = source.head
+    head, metadata = source.head, extra.metadata
     if isinstance(head, CheckpointHead) and not (head.folder / TOKENIZER_NAME).is_file():
         table = sum(24 + 8 * len(info.shape) + len(info.name) for info in infos)
         keys = sum(20 + len(key.encode()) + len(value.encode()) for key, value in metadata.items())
         return head.config.vocab_size * _HEAD_BYTES_A_TOKEN + _CARD_BYTES + table + keys, False
-    return len(header_bytes(Header(head, infos, layout.file_type, layout.requantized, metadata))), True
+    header = Header(head, infos, layout.file_type, layout.requantized, metadata, extra.imatrix)
+    return len(header_bytes(header)), True
 
 
 def memory_bytes(source: Source, threads: int) -> int:

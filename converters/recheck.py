@@ -1,11 +1,12 @@
 """The work of `coalm-lite verify` on a model by its path: checked against its own record, or held against its source.
 
 Covered: GGUF files of ours and of others, and ONNX folders, whose tensors are not compared one by one. A file that is
-shared, as in the Hugging Face cache, is never written, nor is a folder.
+shared, as in the Hugging Face cache, is never written.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,22 +14,23 @@ from typing import Literal, TypeAlias
 
 from gguf import GGMLQuantizationType
 
+from coalm_lite.converters.checks.tensors import TensorCheck, broken_tensors, check_tensors, data_hash
+from coalm_lite.converters.verify import Base, Report, has_failed, size_words, verify_conversion
 from coalm_lite.errors import ModelError, StoreError
 from coalm_lite.pull.machine import free_disk_bytes
 from coalm_lite.runtime.gguf_header import GgufHeader
 from coalm_lite.runtime.model_file import check_model_file
-from coalm_lite.store.files import store_errors
+from coalm_lite.runtime.onnx_folder import RECORD_NAME, changed_files, read_onnx_folder
+from coalm_lite.store.files import store_errors, write_whole
 from coalm_lite.store.provenance import (
     KEY,
     Provenance,
     Verification,
+    as_json,
     is_shared,
     patch_provenance,
     read_provenance,
 )
-
-from .file_check import TensorCheck, broken_tensors, check_tensors, data_hash
-from .verify import Base, Report, has_failed, size_words, verify_conversion
 
 State: TypeAlias = Literal["fine", "changed bytes", "bad header", "bad values", "no call"]
 _MANY = 3
@@ -98,8 +100,6 @@ def _checked_file(path: Path, report: Callable[[int], None]) -> FileCheck:
 
 
 def _checked_folder(path: Path, report: Callable[[int], None]) -> FileCheck:
-    from coalm_lite.runtime.onnx_folder import changed_files, read_onnx_folder
-
     changed = list(changed_files(read_onnx_folder(path), report))
     detail = f"the hash of {_listed(changed)} is not the one that was written" if changed else ""
     return FileCheck(path, "changed bytes" if changed else "fine", detail, True)
@@ -140,22 +140,32 @@ def _written(model: Path, comparison: Comparison, base: GgufHeader) -> Compariso
     """The comparison, with its numbers in the file where they may be there."""
     if reason := _not_to_be_written(model, comparison, base):
         return replace(comparison, not_written=reason)
+    errors = comparison.tensors.errors if comparison.tensors else None
     try:
-        record = read_provenance(check_model_file(model)) or Provenance()
-        errors = comparison.tensors.errors if comparison.tensors else None
-        patch_provenance(model, replace(record, errors=errors, verification=comparison.verification))
+        if model.is_dir():
+            _write_into_folder(model, Provenance(verification=comparison.verification))
+        else:
+            record = read_provenance(check_model_file(model)) or Provenance()
+            patch_provenance(model, replace(record, errors=errors, verification=comparison.verification))
     except StoreError as error:
         return replace(comparison, not_written=error.message)
     return replace(comparison, written=True)
 
 
+def _write_into_folder(folder: Path, found: Provenance) -> None:
+    """Put what was found into an ONNX folder's record, which is written whole."""
+    place = folder / RECORD_NAME
+    with store_errors(place):
+        record = json.loads(place.read_text(encoding="utf-8"))  # whose form was checked when the folder was loaded
+    record["provenance"] = {**record.get("provenance", {}), **as_json(found)}
+    write_whole(place, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+
+
 def _not_to_be_written(model: Path, comparison: Comparison, base: GgufHeader) -> str:
     """Why the numbers stay out of the file, "" when they may be written: what stands there is never made worse."""
-    if model.is_dir():
-        return "a folder's record stays as it was made"
-    if KEY not in check_model_file(model).texts:
+    if not model.is_dir() and KEY not in check_model_file(model).texts:
         return "it has no room for them"
-    if is_shared(model):
+    if is_shared(model / RECORD_NAME if model.is_dir() else model):
         return "other tools or names share it"
     if any(tensor.type_id not in _WHOLE for tensor in base.tensors):
         return "the source is quantized itself"

@@ -14,23 +14,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 from coalm_lite import dialects
-from coalm_lite.errors import DecodingError, ModelError
+from coalm_lite.converters.checks.agreement import agreement, compare_logits, prompt_tokens, record_logits
+from coalm_lite.converters.checks.canned_call import canned_call
+from coalm_lite.converters.gguf import Quant, convert
+from coalm_lite.converters.sources.base import GgufHead, Source
+from coalm_lite.errors import DecodingError, ModelError, StoreError
 from coalm_lite.pull.machine import free_disk_bytes, this_machine
 from coalm_lite.pull.memory import memory_need, shape_of_header
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.runtime.gguf_header import GgufHeader
 from coalm_lite.runtime.model_file import check_model_file, check_vocabulary_file, trained_context_tokens
+from coalm_lite.runtime.onnx_folder import read_onnx_folder
 from coalm_lite.session import INSTRUCTIONS_KEY
 from coalm_lite.store.files import store_errors
 from coalm_lite.store.provenance import Verification
-
-from .agreement import agreement, compare_logits, prompt_tokens, record_logits
-from .canned_call import canned_call
-from .gguf import Quant, convert
-from .source import GgufHead, Source
 
 Opener: TypeAlias = Callable[[Path], Engine]
 Report: TypeAlias = Callable[[str], None]
@@ -39,6 +39,7 @@ CONTEXT_TOKENS = 2048
 DEFAULT_DIALECT = "cra"
 _DIALECTS_KEY = "coalm.dialects"
 _BASE_SUFFIX = ".base-16bit"
+_NO_CALL = "the tool call failed"
 _HEAD_BYTES = 32 << 20  # more than Llama 3's vocabulary takes in a file's head
 _GIGABYTE = 1e9
 
@@ -104,65 +105,72 @@ def verify_conversion(
     `not_compared` is told where `base` is None. The dialect is the first known one that the file names, or else of
     `listed_dialects`. Raises ModelError when one of the two cannot be loaded at all.
     """
-    header = header_of(target)
-    refusal = refusal_of(base, header, target) if base else not_compared
-    open_engine = _opener(threads)
+    refusal = refusal_of(base, header_of(target), target) if base else not_compared
+    open_engine, stop = _opener(threads), cancel or Cancel()
     report("trying a tool call")
     with open_engine(target) as engine:
-        return verify_engine(
-            engine,
-            None if refusal else base,
-            open_engine,
-            beside=target,
-            not_compared=refusal,
-            listed_dialects=listed_dialects,
-            report=report,
-            cancel=cancel or Cancel(),
+        form = _form(engine, listed_dialects)
+        call = canned_call(engine, form.dialect.NAME, form.short, stop)
+        found = Verification(
+            dialect=form.dialect.NAME, call=call.text, call_problem=call.problem, not_called=call.not_called
         )
-
-
-def verify_engine(
-    engine: Engine,
-    base: Base | None,
-    open_base: Opener,
-    *,
-    beside: Path,
-    not_compared: str,
-    listed_dialects: Sequence[str],
-    report: Report,
-    cancel: Cancel,
-) -> Verification:
-    """The same for an engine that is open already; it is closed before the base is opened."""
-    metadata = engine.info.metadata
-    name = _dialect(metadata.get(_DIALECTS_KEY, "").split(","), listed_dialects)
-    short = metadata.get(INSTRUCTIONS_KEY) == "short"
-    call = canned_call(engine, name, short, cancel)
-    found = Verification(
-        dialect=name, call=call.text, call_problem=call.problem, not_called=call.not_called, not_compared=not_compared
-    )
-    if base is None or call.problem:
-        return replace(found, not_compared=not_compared or "the tool call failed")
-    with tempfile.TemporaryFile() as rows, store_errors(Path(tempfile.gettempdir())):
-        report("computing logits")
-        prompts = prompt_tokens(engine, dialects.get(name), short)
+        if base is None or refusal or call.problem:
+            return replace(found, not_compared=refusal or _NO_CALL)
         try:
-            record_logits(engine, prompts, rows, cancel)
-        except DecodingError as error:
-            return replace(found, call_problem=error.message, not_compared="the tool call failed")
-        engine.close()
-        with _base_engine(base, open_base, beside, report) as other:
-            if prompt_tokens(other, dialects.get(name), short) != prompts:
-                raise ModelError(f"{base.name} reads the same prompts as other tokens", "Is it this model's source?")
-            report("comparing logits")
-            places = list(compare_logits(other, prompts, rows, cancel))
-    return replace(found, agreement=agreement(base.name, places))
+            with tempfile.TemporaryFile() as rows, store_errors(Path(tempfile.gettempdir())):
+                return _compared(found, engine, form, _Other(base, open_engine, target, report, stop), rows)
+        except StoreError as error:  # no room for the logits or the 16-bit file: the result itself stands
+            return replace(found, not_compared=error.message)
 
 
-@contextmanager
-def _base_engine(base: Base, open_base: Opener, beside: Path, report: Report) -> Iterator[Engine]:
-    report("loading the 16-bit model" if base.path else "making the 16-bit model")
-    with base.file(beside) as path, open_base(path) as engine:
-        yield engine
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a model is asked."""
+
+    dialect: dialects.Dialect
+    short: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    """The base and how to come to its engine."""
+
+    base: Base
+    open_engine: Opener
+    beside: Path
+    report: Report
+    cancel: Cancel
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """The base, loaded; made before where it must be."""
+        self.report("loading the 16-bit model" if self.base.path else "making the 16-bit model")
+        with self.base.file(self.beside) as path, self.open_engine(path) as engine:
+            yield engine
+
+
+def _compared(found: Verification, engine: Engine, form: _Form, other: _Other, rows: IO[bytes]) -> Verification:
+    """What was found, with the agreement; `engine` is closed before the base is opened."""
+    other.report("computing logits")
+    prompts = prompt_tokens(engine, form.dialect, form.short)
+    try:
+        record_logits(engine, prompts, rows, other.cancel)
+    except DecodingError as error:
+        return replace(found, call_problem=error.message, not_compared=_NO_CALL)
+    engine.close()
+    with other.engine() as base_engine:
+        if prompt_tokens(base_engine, form.dialect, form.short) != prompts:
+            raise ModelError(f"{other.base.name} reads the same prompts as other tokens", "Is it this model's source?")
+        other.report("comparing logits")
+        places = list(compare_logits(base_engine, prompts, rows, other.cancel))
+    return replace(found, agreement=agreement(other.base.name, places))
+
+
+def _form(engine: Engine, listed_dialects: Sequence[str]) -> _Form:
+    """The first known dialect that the model's metadata names, or else the list; brief where the metadata say so."""
+    named = [*engine.info.metadata.get(_DIALECTS_KEY, "").split(","), *listed_dialects]
+    known = (name.strip() for name in named if name.strip() in dialects.NAMES)
+    return _Form(dialects.get(next(known, DEFAULT_DIALECT)), engine.info.metadata.get(INSTRUCTIONS_KEY) == "short")
 
 
 def refusal_of(base: Base, header: GgufHeader, target: Path) -> str:
@@ -191,8 +199,6 @@ def header_of(model: Path) -> GgufHeader:
     """The checked header of a GGUF file, or of an ONNX folder's vocabulary."""
     if not model.is_dir():
         return check_model_file(model)
-    from coalm_lite.runtime.onnx_folder import read_onnx_folder
-
     return check_vocabulary_file(read_onnx_folder(model).vocabulary)
 
 
@@ -208,10 +214,6 @@ def _opener(threads: int | None) -> Opener:
         return LlamaEngine.load(path, context_tokens=context_tokens, threads=threads)
 
     return open_engine
-
-
-def _dialect(named: Sequence[str], listed: Sequence[str]) -> str:
-    return next((name.strip() for name in (*named, *listed) if name.strip() in dialects.NAMES), DEFAULT_DIALECT)
 
 
 def has_failed(found: Verification) -> bool:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def chat(invocation: Invocation, /, model: str | None, yes: bool, as_json: bool, **given: Any) -> None:
     """Talk with a model that calls tools.
 
-    MODEL is nano, the model inside this package, a pulled model's name, or the path of a GGUF file. Without it, it is
-    the model pulled last or chosen with `coalm-lite use`, else nano. Each call is shown and asked about before it runs,
-    unless --yes is given. /help in the chat lists its commands.
+    MODEL is nano, the model inside this package, a pulled model's name, or the path of a GGUF file or ONNX folder.
+    Without it, it is the model pulled last or chosen with `coalm-lite use`, else nano. Each call is shown and asked
+    about before it runs, unless --yes is given. /help in the chat lists its commands.
 
     With --json, a line of standard input is a request, and standard output gets one object a line: text, tool_call,
     tool_result, done, error. Calls then run only with --yes; without it the model is told that they were not allowed.

@@ -16,7 +16,9 @@ from coalm_lite.cli.wording import printable
 from coalm_lite.errors import UsageError
 
 if TYPE_CHECKING:
-    from coalm_lite.converters.quants import Quant
+    from coalm_lite.cli.convert_screen import ConvertScreen
+    from coalm_lite.converters.recheck import Comparison
+    from coalm_lite.converters.writing.quants import Quant
 
 _GGUF_QUANT, _ONNX_QUANT = "q4_k_m", "int4"
 
@@ -35,6 +37,7 @@ class _Asked:
     threads: int | None
     dry_run: bool
     force: bool
+    offline: bool
     as_json: bool
 
 
@@ -66,6 +69,7 @@ class _Asked:
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads. Default: all that are usable.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and what it takes.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--offline", is_flag=True, help="Do not ask the Hub.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verbosity_options
 @pass_invocation
@@ -102,7 +106,7 @@ def _to_gguf(invocation: Invocation, asked: _Asked) -> int:
             imatrix=asked.imatrix,
             verified=not asked.no_verify,
             threads=asked.threads,
-            client=HubClient(tell=screen.tell),
+            client=HubClient(asked.offline, tell=screen.tell),
         )
     if asked.as_json:
         print_json(conversion_json(made))
@@ -114,7 +118,7 @@ def _to_gguf(invocation: Invocation, asked: _Asked) -> int:
 
 
 def _to_onnx(invocation: Invocation, asked: _Asked) -> int:
-    from coalm_lite.cli.convert_screen import ConvertScreen, onnx_json, onnx_line
+    from coalm_lite.cli.convert_screen import ConvertScreen, onnx_json, onnx_lines
     from coalm_lite.converters.onnx import OnnxQuant, convert_onnx
 
     for option, value in (("--imatrix", asked.imatrix), ("--dry-run", asked.dry_run), ("--threads", asked.threads)):
@@ -126,23 +130,37 @@ def _to_onnx(invocation: Invocation, asked: _Asked) -> int:
     target = _target(asked, f"{_stem(asked.source)}-{quant}-onnx")
     with ConvertScreen(invocation.verbosity) as screen:
         made = convert_onnx(Path(asked.source), target, OnnxQuant(quant), block=int(asked.block), report=screen.stage)
+        comparison = None if asked.no_verify else _compared(Path(asked.source), target, screen)
     if asked.as_json:
-        print_json(onnx_json(made))
+        print_json(onnx_json(made, comparison))
     else:
-        click.echo(printable(onnx_line(made)))
-    return 0
+        click.echo("\n".join(map(printable, onnx_lines(made, comparison))))
+    problem = comparison.problem if comparison else ""
+    if problem:
+        tell(printable(f"{target}: it made no valid tool call: {problem}"), "Do not use this folder.")
+    return 1 if problem else 0
+
+
+def _compared(source: Path, target: Path, screen: ConvertScreen) -> Comparison:
+    """The folder tried and held against the checkpoint; the numbers land in its record."""
+    from coalm_lite.converters.recheck import compare_with_source
+    from coalm_lite.converters.sources.checkpoint import checkpoint_source
+    from coalm_lite.converters.verify import base_of
+
+    return compare_with_source(target, base_of(checkpoint_source(source)), beside=target, report=screen.stage)
 
 
 def _plan(asked: _Asked) -> int:
     from coalm_lite.cli.convert_screen import plan_json, plan_lines
     from coalm_lite.converters.plan import plan_conversion
-    from coalm_lite.store.provenance import KEY, RESERVED_BYTES
+    from coalm_lite.hub.client import HubClient
 
     plan = plan_conversion(
         asked.source,
         _gguf_quant(asked),
-        metadata={KEY: " " * RESERVED_BYTES},
-        has_imatrix=asked.imatrix is not None,
+        HubClient(asked.offline),
+        imatrix=asked.imatrix,
+        recorded=True,
         threads=asked.threads,
     )
     if asked.as_json:
@@ -153,7 +171,7 @@ def _plan(asked: _Asked) -> int:
 
 
 def _gguf_quant(asked: _Asked) -> Quant:
-    from coalm_lite.converters.quants import parse_quant
+    from coalm_lite.converters.writing.quants import parse_quant
 
     return parse_quant(asked.quant or _GGUF_QUANT)
 

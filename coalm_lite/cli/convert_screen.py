@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from coalm_lite.cli.output import size_words
+from coalm_lite.cli.provenance_lines import errors_words, verification_lines
 from coalm_lite.cli.pull_progress import progress_words, time_words
 from coalm_lite.cli.wording import printable
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from coalm_lite.converters.conversion import Conversion
     from coalm_lite.converters.onnx import OnnxReport
     from coalm_lite.converters.plan import ConversionPlan
+    from coalm_lite.converters.recheck import Comparison
     from coalm_lite.hub.progress import Progress
     from coalm_lite.types import JsonObject
 
@@ -81,19 +83,9 @@ def conversion_lines(made: Conversion) -> Iterator[str]:
         f"{report.target} is ready: {report.quant.upper()}, {size_words(report.size_bytes)},"
         f" {len(report.tensor_types)} tensors{resumed}"
     )
-    if record.errors is not None:
-        yield f"error    at most {record.errors.worst:.2%} of a tensor's size, in {record.errors.worst_tensor}"
-    found = record.verification
-    if found is not None and not found.call_problem:
-        yield f"call     {found.call or 'not tried: ' + found.not_called}"
-    if found is not None and found.agreement is not None:
-        near = found.agreement
-        yield (
-            f"compared with {near.base} at {near.positions} places: same token at {near.top1:.1%},"
-            f" KL divergence {near.kl_mean:.4f} ± {near.kl_standard_error:.4f}"
-        )
-    elif found is not None:
-        yield f"compared not: {found.not_compared}"
+    found = [("errors", errors_words(record.errors))] if record.errors else []
+    found += verification_lines(record.verification) if record.verification else []
+    yield from _aligned(found)
 
 
 def conversion_json(made: Conversion) -> JsonObject:
@@ -113,14 +105,24 @@ def conversion_json(made: Conversion) -> JsonObject:
     }
 
 
-def onnx_line(made: OnnxReport) -> str:
-    """The end in one line."""
-    return f"{made.target} is ready: {made.recipe}, {size_words(made.size_bytes)}"
+def _aligned(found: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A name and its words a line, without those of which nothing is known."""
+    return (f"{name:10} {' '.join(words.split())}" for name, words in found if words)
 
 
-def onnx_json(made: OnnxReport) -> JsonObject:
-    """What was written, for programs."""
-    return {**asdict(made), "target": str(made.target), "quant": str(made.quant)}
+def onnx_lines(made: OnnxReport, comparison: Comparison | None) -> Iterator[str]:
+    """The end, in a line for each thing that was found."""
+    yield f"{made.target} is ready: {made.recipe}, {size_words(made.size_bytes)}"
+    if comparison is not None:
+        yield from _aligned(verification_lines(comparison.verification))
+
+
+def onnx_json(made: OnnxReport, comparison: Comparison | None) -> JsonObject:
+    """What was written and found, for programs."""
+    from coalm_lite.store.provenance import Provenance, as_json
+
+    found = as_json(Provenance(verification=comparison.verification)) if comparison else {}
+    return {**asdict(made), "target": str(made.target), "quant": str(made.quant), **found}
 
 
 def plan_lines(plan: ConversionPlan) -> Iterator[str]:

@@ -76,6 +76,10 @@ def imatrix(
     strongly each column of its matrices is used: an importance matrix, for `coalm-lite convert --imatrix` and for
     llama.cpp's llama-quantize. By default the texts are function calls and conversations in CoALM's forms, made here;
     never measure on a benchmark's text. Ctrl-C leaves no file behind.
+
+    FILE is one text, or, ending in .jsonl, a line for each of many: {"text": TEXT}, or {"tools": [...], "messages":
+    [...], "dialect": "cra"} with messages as in a saved conversation (role, text, calls, thought), the last one the
+    assistant's.
     """
     from coalm_lite.converters.imatrix import MeasureOptions, make_imatrix
     from coalm_lite.store.names import resolve_model

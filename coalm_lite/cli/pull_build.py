@@ -14,7 +14,7 @@ import click
 
 from coalm_lite.cli.failures import INTERRUPTED
 from coalm_lite.cli.output import print_json, size_words
-from coalm_lite.cli.pull import PullOptions, agree, print_pulled, use_recorded
+from coalm_lite.cli.pull_common import PullOptions, agree, print_pulled, use_recorded
 from coalm_lite.cli.pull_progress import PullScreen, build_json, build_lines
 from coalm_lite.errors import HubError
 from coalm_lite.pull.build import BuildNeeds, BuildPlan, build, made_bytes, plan_build
@@ -25,7 +25,7 @@ from coalm_lite.store.cache import HubCache
 
 if TYPE_CHECKING:
     from coalm_lite.catalog import ModelSize
-    from coalm_lite.converters.hf_config import LlamaConfig
+    from coalm_lite.converters.sources.hf_config import LlamaConfig
     from coalm_lite.hub.client import HubClient
 
 
@@ -38,7 +38,7 @@ class ConverterBuilder:
     def needs(self, size: ModelSize, quant: str) -> BuildNeeds:
         """What building takes: sizes to the byte except for the vocabulary, time as measured in a second here."""
         from coalm_lite.converters.plan import plan_sizes
-        from coalm_lite.converters.quants import parse_quant
+        from coalm_lite.converters.writing.quants import parse_quant
 
         kind = parse_quant(quant)
         plan = plan_sizes(size.checkpoint, _config(size), kind)
@@ -47,7 +47,7 @@ class ConverterBuilder:
     def make(self, place: str, quant: str, target: Path, client: HubClient) -> Sequence[str]:
         """Convert and try; what was made before Ctrl-C or a network's failure stays."""
         from coalm_lite.converters.conversion import Watch, convert_source
-        from coalm_lite.converters.quants import parse_quant
+        from coalm_lite.converters.writing.quants import parse_quant
 
         watch = Watch(self._screen.report, self._screen.stage, kept_after=(KeyboardInterrupt, HubError))
         return convert_source(place, target, parse_quant(quant), watch, client=client).problems
@@ -102,7 +102,7 @@ def _print_plan(plan: BuildPlan, as_json: bool) -> None:
 
 def _config(size: ModelSize) -> LlamaConfig:
     """The sizes of the catalog as a checkpoint's config.json would tell them."""
-    from coalm_lite.converters.hf_config import LlamaConfig
+    from coalm_lite.converters.sources.hf_config import LlamaConfig
 
     return LlamaConfig(
         layers=size.layers,

@@ -31,9 +31,9 @@ _EXIT_CODES: dict[str, int] = {"cancelled": INTERRUPTED, "steps": 1}
 def run(invocation: Invocation, /, model: str, text: str, yes: bool, as_json: bool, **given: Any) -> int:
     """Answer one request, for scripts.
 
-    MODEL is nano, the model inside this package, a pulled model's name, or the path of a GGUF file. TEXT is the
-    request, - reads it from standard input. The answer goes to standard output, calls and their results go to standard
-    error. Calls run only with --yes; without it the model is told that they were not allowed.
+    MODEL is nano, the model inside this package, a pulled model's name, or the path of a GGUF file or ONNX folder.
+    TEXT is the request, - reads it from standard input. The answer goes to standard output, calls and their results go
+    to standard error. Calls run only with --yes; without it the model is told that they were not allowed.
 
     Exit code 1 when the request ended without an answer.
     """

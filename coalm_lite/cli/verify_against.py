@@ -49,7 +49,7 @@ def verify_against(invocation: Invocation, name: str, source: str, threads: int 
 def _base(source: str) -> Iterator[Base]:
     """What to compare with; open as long as the block lasts, since a source on the Hub is read while it is compared."""
     from coalm_lite.catalog import catalog
-    from coalm_lite.converters.sources import open_source
+    from coalm_lite.converters.sources.opening import open_source
     from coalm_lite.converters.verify import base_of, file_base
     from coalm_lite.hub.places import SCHEME, parse_place
     from coalm_lite.store.names import resolve_model
@@ -80,7 +80,7 @@ def _lines(name: str, found: Comparison) -> Iterator[tuple[str, str]]:
     if found.tensors:
         yield "errors", errors_words(found.tensors.errors)
     yield from verification_lines(found.verification)
-    yield "written", "into the file" if found.written else f"not into the file: {found.not_written}"
+    yield "written", "into the model" if found.written else f"not into the model: {found.not_written}"
 
 
 def _as_json(path: Path, found: Comparison) -> JsonObject:

@@ -18,7 +18,7 @@ from coalm_lite.runtime.gguf_types import ARRAY, SCALARS, STRING, UINT32, UINT64
 Value: TypeAlias = "str | int | float | bool"
 
 DAMAGED_HINT = "The file is damaged or was not downloaded completely: fetch it again."
-GGUF_HINT = "Give the path of a model in GGUF form; coalm_lite.converters.gguf makes one of a Hugging Face folder."
+GGUF_HINT = "Give the path of a model in GGUF form; `coalm-lite convert` makes one of a Hugging Face folder."
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 VOCABULARY_KEY = "tokenizer.ggml.tokens"

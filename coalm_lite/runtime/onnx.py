@@ -2,7 +2,7 @@
 
 Covers folders as converters/onnx.py writes them (`onnx_folder`), decoding with reuse of the KV cache, and cancelling;
 `runtime.base` says what each method promises. The graph makes a new, longer cache with every run, so a token costs a
-copy of it: about 0.1 ms a megabyte. The only file that imports `onnxruntime`; import it only where a model is loaded.
+copy of it. The only file that imports `onnxruntime`; import it only where a model is loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from coalm_lite.runtime.model_file import check_vocabulary_file, trained_context
 from coalm_lite.runtime.one_thread import OneThread
 from coalm_lite.runtime.onnx_folder import OnnxFolder, read_onnx_folder
 from coalm_lite.runtime.onnx_graph import LOGITS, MASK, POSITIONS, TOKENS, CacheLayout, read_layout
-from coalm_lite.runtime.onnx_options import CPU, DIRECTML, cache_device, choose_providers
+from coalm_lite.runtime.onnx_options import CPU, DIRECTML, cache_device, check_version, choose_providers
 from coalm_lite.runtime.options import EngineOptions, choose_options, this_machine
 from coalm_lite.types import ModelInfo, Prompt
 
@@ -88,8 +88,10 @@ class OnnxEngine:
     ) -> Self:
         """The model in the folder `path`; what is None is chosen by `choose_options` and `choose_providers`.
 
-        Raises ModelError for a folder that is no generative model, UsageError for options that do not fit.
+        Raises ModelError for a folder that is no generative model, UsageError for options that do not fit,
+        MissingExtraError for an old onnxruntime.
         """
+        check_version(onnxruntime.__version__)
         folder = read_onnx_folder(path)
         header = check_vocabulary_file(folder.vocabulary)
         providers = choose_providers(onnxruntime.get_available_providers(), gpu_layers)

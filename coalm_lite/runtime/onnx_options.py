@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coalm_lite.errors import UsageError
+from coalm_lite.errors import MissingExtraError, UsageError
 from coalm_lite.runtime.options import ALL_LAYERS
 
+OLDEST_VERSION = (1, 25)  # the first that lets no model read files outside its folder, tried with 1.20 to 1.32
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 DIRECTML = "DmlExecutionProvider"
@@ -19,6 +20,17 @@ ROCM = "ROCMExecutionProvider"
 COREML = "CoreMLExecutionProvider"
 _BY_THEMSELVES = (CUDA, ROCM, DIRECTML)
 _DEVICES = {CUDA: "cuda", ROCM: "cuda", DIRECTML: "dml"}  # onnxruntime's words for where a tensor lies
+
+
+def check_version(version: str) -> None:
+    """Raise MissingExtraError for an onnxruntime that is too old, or whose version cannot be read."""
+    numbers = version.split(".")[:2]
+    if len(numbers) < 2 or not all(map(str.isdecimal, numbers)) or tuple(map(int, numbers)) < OLDEST_VERSION:
+        oldest = ".".join(map(str, OLDEST_VERSION))
+        raise MissingExtraError(
+            f"onnxruntime {version} is too old: before {oldest} a model's graph can read files outside its folder",
+            f"Update it: pip install 'onnxruntime>={oldest}'.",
+        )
 
 
 def choose_providers(available: Sequence[str], gpu_layers: int | None) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from coalm_lite.runtime.chat_template import TEMPLATE_KEY, TemplateCheck, check_
 from coalm_lite.runtime.gguf_header import GgufHeader, Value
 from coalm_lite.runtime.model_file import check_model_file, check_vocabulary_file, trained_context_tokens
 from coalm_lite.runtime.onnx_folder import OnnxFolder, read_onnx_folder
+from coalm_lite.store.local import LocalModel
 from coalm_lite.store.names import ModelReference
 from coalm_lite.store.provenance import Provenance, parse_provenance, read_provenance
 
@@ -80,7 +81,7 @@ def model_facts(reference: ModelReference, model: CheckedModel) -> ModelFacts:
         trained_context_tokens=trained_context_tokens(header),
         dialects=reference.dialects(header.texts),
         license=_license(reference, header),
-        source=local.place if local else header.texts.get(_SOURCE_KEY, "") or _source(provenance),
+        source=_source(local, header, provenance),
         sha256=local.manifest.sha256 if local else "",
         pulled_at=local.manifest.pulled_at if local else "",
         template=check_template(header.texts.get(TEMPLATE_KEY)),
@@ -104,9 +105,13 @@ def _provenance(model: CheckedModel) -> tuple[Provenance | None, str]:
         return None, error.message
 
 
-def _source(provenance: Provenance | None) -> str:
-    if provenance is None:
-        return ""
+def _source(local: LocalModel | None, header: GgufHeader, provenance: Provenance | None) -> str:
+    """A pulled file's place; what any other one tells, a built one among them, as it lies in no repository."""
+    if local is not None and not local.manifest.converter:
+        return local.place
+    told = header.texts.get(_SOURCE_KEY, "")
+    if told or provenance is None:
+        return told
     return f"{provenance.source}@{provenance.revision}" if provenance.revision else provenance.source
 
 

@@ -44,7 +44,7 @@ def test_a_model_path_with_nothing_there(command_line: CommandLine, tmp_path: Pa
 
 
 def test_a_folder_for_a_model(command_line: CommandLine, tmp_path: Path) -> None:
-    check(command_line, 1, [f"{tmp_path} is a folder"], str(tmp_path))
+    check(command_line, 1, [f"{tmp_path} is no ONNX model: there is no coalm.json in it"], str(tmp_path))
 
 
 def test_a_text_file_named_gguf(command_line: CommandLine, tmp_path: Path) -> None:

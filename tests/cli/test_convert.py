@@ -175,3 +175,15 @@ def test_a_terminal_shows_bytes_speed_and_time_left(folder: Path) -> None:
     shown.expect(pexpect.EOF)
     shown.close()
     assert shown.exitstatus == 0
+
+
+@pytest.mark.parametrize("shards", [2, 60])
+def test_a_dry_run_is_exact_however_many_files_the_provenance_names(
+    command_line: CommandLine, folder: Path, shards: int
+) -> None:
+    source = write_checkpoint(folder / "many", Recipe(shards=2))
+    for number in range(2, shards):
+        (source / f"extra-{number}.json").write_text("{}")
+    planned = json.loads(command_line("convert", "many", "--quant", "q8", "--dry-run", "--json").out)
+    made = json.loads(command_line("convert", "many", "--quant", "q8", "--no-verify", "--json").out)
+    assert planned["size_bytes"] == made["size_bytes"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coalm_lite.converters.imatrix_file import read_imatrix
+from coalm_lite.converters.calibration.imatrix_file import read_imatrix
 from tests.cli.conftest import CommandLine
 
 FAST = ("--threads", "1", "--context", "64", "--chunks", "2")

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from coalm_lite.catalog import user_catalog_path
 from coalm_lite.converters.gguf import Quant, convert
 from coalm_lite.hub.backoff import Waits
 from coalm_lite.runtime.gguf_header import read_header
@@ -25,25 +24,8 @@ from coalm_lite.store.provenance import read_provenance
 from tests.cli.conftest import CommandLine
 from tests.converters.tiny_checkpoint import Recipe, write_checkpoint
 from tests.hub.hub_server import Hub, hub_server
+from tests.pull.tiny_size import FILE, REPOSITORY, add_tiny_size
 
-REPOSITORY = "someone/CoALM-tiny"
-FILE = "CoALM-tiny.Q8_0.gguf"
-CATALOG = f"""
-[sizes.tiny]
-title = "A tiny stand-in"
-context_tokens = 256
-dialects = ["cra", "hammer"]
-license = "CC-BY-NC-4.0, for tests"
-non_commercial = true
-checkpoint = "{REPOSITORY}"
-parameters = 100_000
-layers = 2
-hidden = 64
-feed_forward = 96
-heads = 4
-kv_heads = 2
-vocabulary = 331
-"""
 TENSORS = 21  # of the checkpoint, each of them one request
 BUILD = ("pull", "tiny-q8", "--build", "--accept-license")
 
@@ -57,8 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE"):
         monkeypatch.delenv(name, raising=False)
-    user_catalog_path().parent.mkdir(parents=True)
-    user_catalog_path().write_text(CATALOG)
+    add_tiny_size()
     with hub_server({f"{REPOSITORY}/{path.name}": path for path in folder.iterdir()}) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
         yield running
@@ -138,7 +119,7 @@ def test_a_built_model_is_one_like_any_other(command_line: CommandLine, hub: Hub
     listed = json.loads(command_line("list", "--json").out)
     assert [(model["name"], model["default"]) for model in listed] == [("tiny-q8", True), ("nano", False)]
     shown = command_line("show", "tiny-q8").out
-    assert REPOSITORY in shown
+    assert f"{REPOSITORY}@{hub.commit_of(REPOSITORY)}\n" in shown
     assert "Q8_0" in shown
     assert command_line("verify", "tiny-q8").out.startswith("tiny-q8: fine")
     assert command_line("use", "nano").code == 0

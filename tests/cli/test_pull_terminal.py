@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from coalm_lite.catalog import user_catalog_path
-from tests.cli.test_pull_build import CATALOG, REPOSITORY
 from tests.converters.tiny_checkpoint import Recipe, write_checkpoint
 from tests.hub.hub_server import Hub, hub_server
+from tests.pull.tiny_size import REPOSITORY, add_tiny_size
 
 pexpect = pytest.importorskip("pexpect")
 
@@ -61,8 +60,7 @@ def test_a_licence_that_is_not_accepted_ends_the_pull(hub: Hub) -> None:
 
 def test_building_is_asked_about_after_it_was_said_what_it_takes(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "CoALM-tiny", Recipe())
-    user_catalog_path().parent.mkdir(parents=True)
-    user_catalog_path().write_text(CATALOG.replace("non_commercial = true", "non_commercial = false"))
+    add_tiny_size(non_commercial=False)
     with hub_server({f"{REPOSITORY}/{path.name}": path for path in folder.iterdir()}) as hub:
         refused = started(hub, "tiny-q8")
         refused.expect("read as it comes and not stored")

@@ -7,6 +7,7 @@ import pytest
 from coalm_lite.store.cache import HubCache
 from coalm_lite.store.default import read_default, set_default
 from tests.cli.conftest import CommandLine, scripted
+from tests.onnx_models import FP32, copied
 from tests.runtime.gguf_bytes import model_file
 from tests.store.pulled import put
 
@@ -41,6 +42,14 @@ def test_a_place_stays_a_place_and_a_path_becomes_absolute(
     command_line("use", "m.gguf")
     monkeypatch.chdir("/")
     assert chat_model(command_line) == (tmp_path / "m.gguf", "")
+
+
+def test_an_onnx_folder_can_be_chosen(command_line: CommandLine, tmp_path: Path) -> None:
+    folder = copied(FP32, tmp_path / "m")
+    assert command_line("use", str(folder)).code == 0
+    assert chat_model(command_line) == (folder, "")
+    (folder / "model.onnx").unlink()
+    assert command_line("use", str(folder)).code == 1
 
 
 @pytest.mark.parametrize(("name", "code"), [("8b-q4", 1), ("naano", 2), ("/no/where.gguf", 1), ("text.gguf", 1)])

@@ -107,7 +107,7 @@ def test_a_model_is_held_against_its_checkpoint_and_the_numbers_land_in_it(
     outcome = command_line("verify", str(own), "--against", str(NANO), "--threads", "1")
     assert (outcome.code, outcome.err) == (0, "")
     words = dict(line.split("  ", 1) for line in outcome.out.splitlines())
-    assert words["written"].strip() == "into the file"
+    assert words["written"].strip() == "into the model"
     assert "Q8_0 0.5" in words["errors"]
     assert "KL divergence 0.000" in words["logits"]
     found = read_provenance(read_header(own))
@@ -138,14 +138,14 @@ def test_another_models_weights_are_exit_code_1(command_line: CommandLine, tmp_p
     outcome = command_line("verify", str(first), "--against", str(other), "--threads", "1")
     assert outcome.code == 1
     assert "no quantization explains token_embd.weight, blk.0.attn_q.weight" in outcome.err
-    assert "not into the file" in outcome.out
+    assert "not into the model" in outcome.out
 
 
 def test_numbers_against_a_quantized_file_are_printed_and_not_written(command_line: CommandLine, own: Path) -> None:
     before = own.read_bytes()
     outcome = command_line("verify", str(own), "--against", "nano", "--threads", "1")
     assert outcome.code == 0
-    assert "not into the file: the source is quantized itself" in outcome.out
+    assert "not into the model: the source is quantized itself" in outcome.out
     assert own.read_bytes() == before
 
 
@@ -180,8 +180,8 @@ def test_a_second_name_keeps_a_file_from_being_written(command_line: CommandLine
     copy = own.with_name("copy.gguf")
     copy.hardlink_to(own)
     outcome = command_line("verify", str(own), "--against", str(NANO), "--threads", "1")
-    assert "not into the file: other tools or names share it" in outcome.out
+    assert "not into the model: other tools or names share it" in outcome.out
     copy.unlink()
     shutil.copy(shipped_model_path("coalm-nano.Q8_0.gguf"), copy)
     outcome = command_line("verify", str(copy), "--against", str(NANO), "--threads", "1")
-    assert "not into the file: it has no room for them" in outcome.out
+    assert "not into the model: it has no room for them" in outcome.out

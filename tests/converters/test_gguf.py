@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +13,9 @@ import gguf
 import numpy as np
 import pytest
 
-from coalm_lite.converters import pipeline
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, write_imatrix
 from coalm_lite.converters.gguf import Quant, convert
+from coalm_lite.converters.writing import pipeline
 from coalm_lite.errors import ModelError, StoreError, UsageError
 from tests.converters.conftest import EditJson
 from tests.converters.tiny_checkpoint import (
@@ -23,6 +27,7 @@ from tests.converters.tiny_checkpoint import (
     write_safetensors,
 )
 
+ROOT = Path(__file__).parents[2]
 RECIPES = {
     "bf16": Recipe(),
     "f32 in shards": Recipe(dtype="F32", shards=3),
@@ -55,6 +60,17 @@ def test_the_bytes_are_those_that_llama_cpp_wrote(tmp_path: Path, recipe: str, q
     source = write_checkpoint(tmp_path / "tiny", RECIPES[recipe])
     convert(source, tmp_path / "out.gguf", quant)
     assert hashlib.sha256((tmp_path / "out.gguf").read_bytes()).hexdigest() == PINNED[recipe, quant]
+
+
+@pytest.mark.skipif((sys.platform, platform.machine()) != ("linux", "x86_64"), reason="other machines round otherwise")
+@pytest.mark.parametrize("quant", [Quant.F16, Quant.Q6_K, Quant.Q4_K_M])
+def test_the_table_of_equal_bytes_is_of_this_converter_and_this_coalm_nano(tmp_path: Path, quant: Quant) -> None:
+    lines = (ROOT / "benchmarks" / "results" / "equal_bytes.jsonl").read_text(encoding="utf-8").splitlines()
+    last = {(row["checkpoint"], row["kind"], row["imatrix"]): row for row in map(json.loads, lines)}
+    row = last["coalm-nano", quant, "none"]
+    convert(ROOT / "nano" / "checkpoint", tmp_path / "nano.gguf", quant)
+    assert row["equal"]
+    assert hashlib.sha256((tmp_path / "nano.gguf").read_bytes()).hexdigest() == row["sha256"]
 
 
 def test_the_report_says_what_was_written(tmp_path: Path) -> None:
@@ -216,3 +232,45 @@ def test_an_interrupt_leaves_nothing_behind(checkpoint: Path, tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         convert(checkpoint, tmp_path / "out.gguf", Quant.F16)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"blk.0.attn_q.weight": 64, "blk.1.ffn_down.weight": 97},
+            r"blk.1.ffn_down.weight has 97 values, .* 96 columns",
+        ),
+        ({"blk.7.attn_q.weight": 64}, "none of its 1 entries is of this model"),
+    ],
+)
+def test_an_importance_matrix_of_another_model_is_refused(
+    checkpoint: Path, tmp_path: Path, columns: dict[str, int], said: str
+) -> None:
+    sums = {name: ColumnSums(np.ones(count, np.float32), 512) for name, count in columns.items()}
+    write_imatrix(tmp_path / "i.gguf", sums, ["x"], 1, 512)
+    with pytest.raises(ModelError, match=rf"i\.gguf: {said}") as caught:
+        convert(checkpoint, tmp_path / "out.gguf", Quant.Q4_0, imatrix=tmp_path / "i.gguf")
+    assert "this" in caught.value.hint
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_of_the_token_table_alone_a_wrong_length_is_passed_over_as_llama_quantize_does(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    sums = {"token_embd.weight": 65, "blk.0.attn_q.weight": 64}
+    write_imatrix(
+        tmp_path / "i.gguf", {name: ColumnSums(np.ones(n, np.float32), 1) for name, n in sums.items()}, ["x"], 1, 512
+    )
+    assert convert(checkpoint, tmp_path / "out.gguf", Quant.Q4_0, imatrix=tmp_path / "i.gguf").size_bytes
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_bytes_do_not_depend_on_the_threads(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    expected = convert(checkpoint, tmp_path / "a.gguf", Quant.Q4_K_M, measured=True)
+    monkeypatch.setattr(pipeline, "BLOCK_VALUES", 64 * 17)
+    found = convert(checkpoint, tmp_path / "b.gguf", Quant.Q4_K_M, threads=threads)
+    assert found.data_sha256 == expected.data_sha256
+    assert found.errors is None

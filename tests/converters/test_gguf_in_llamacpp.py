@@ -6,7 +6,6 @@ two steps is run here, and whole files are compared, with nothing pinned to a ma
 
 from __future__ import annotations
 
-import ctypes
 import json
 import platform
 import sys
@@ -17,10 +16,11 @@ import pytest
 from gguf import GGUFReader
 from numpy.typing import NDArray
 
-from coalm_lite.converters.checkpoint_source import checkpoint_source
+from coalm_lite.converters.calibration.imatrix_file import ColumnSums, write_imatrix
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.imatrix_file import ColumnSums, read_imatrix, write_imatrix
-from coalm_lite.converters.quants import RECIPES
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.writing.quants import RECIPES
+from tests.converters.llama_quantize import quantize
 from tests.converters.tiny_checkpoint import Recipe, make_tensor, tensor_shapes, write_checkpoint
 
 llama_cpp = pytest.importorskip("llama_cpp")
@@ -147,20 +147,6 @@ def test_without_it_the_bytes_are_others(tmp_path: Path, wide: Path) -> None:
     without = convert(wide, tmp_path / "b.gguf", Quant.Q4_0)
     assert with_it.data_sha256 != without.data_sha256
     assert with_it.tensor_types["blk.0.ffn_down.weight"] == "Q4_1"
-
-
-def quantize(source: Path, target: Path, quant: Quant, imatrix: Path | None = None) -> None:
-    """llama.cpp's half of the two steps."""
-    parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype, parameters.nthread = int(RECIPES[quant].file_type), 2
-    values = read_imatrix(imatrix).values if imatrix else {}
-    kept = {name: np.ascontiguousarray(numbers) for name, numbers in values.items()}
-    pointer = ctypes.POINTER(ctypes.c_float)
-    entries = [(name.encode(), numbers.ctypes.data_as(pointer), numbers.size) for name, numbers in kept.items()]
-    if entries:
-        kind = llama_cpp.llama_model_imatrix_data
-        parameters.imatrix = (kind * (len(entries) + 1))(*(kind(*entry) for entry in entries), kind(None, None, 0))
-    assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), parameters) == 0
 
 
 def llama_logits(path: Path, tokens: list[int]) -> NDArray[np.float32]:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from coalm_lite import models
-from coalm_lite.converters.calibration import made_here
+from coalm_lite.converters.calibration.imatrix_file import read_imatrix
+from coalm_lite.converters.calibration.texts import made_here
 from coalm_lite.converters.imatrix import DEFAULT_CHUNKS, ImatrixProgress, MeasureOptions, make_imatrix
-from coalm_lite.converters.imatrix_file import read_imatrix
 from coalm_lite.errors import ModelError, UsageError
 from coalm_lite.runtime.llamacpp import LlamaVocabulary
 from tests.gguf_models import tiny_model

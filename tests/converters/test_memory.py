@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from coalm_lite.converters.plan import memory_bytes, plan_conversion
-from coalm_lite.converters.quants import Quant
-from coalm_lite.converters.sources import local_source
+from coalm_lite.converters.sources.opening import local_source
+from coalm_lite.converters.writing.quants import Quant
 from tests.converters.tiny_checkpoint import (
     Recipe,
     added_token,

@@ -1,5 +1,7 @@
 """Whole files equal to llama.cpp's own: convert_hf_to_gguf.py, then its quantizer. Skipped where the peer is missing.
 
+All kinds of file; with importance matrices and at full size, benchmarks/equal_bytes.py makes the same comparison.
+
 To run it, unpack the sdist of the llama-cpp-python in use and point COALM_LLAMA_CPP at its vendor/llama.cpp, and
 COALM_PEER_PYTHON at a Python with what llama.cpp's requirements/requirements-convert_hf_to_gguf.txt names.
 COALM_PEER_CHECKPOINTS may list further checkpoint folders, separated as in PATH. The converter's question which
@@ -18,6 +20,8 @@ from typing import Any
 import pytest
 
 from coalm_lite.converters.gguf import Quant, convert
+from coalm_lite.converters.writing.quants import RECIPES
+from tests.converters.llama_quantize import quantize
 from tests.converters.tiny_checkpoint import SPECIALS, Recipe, added_token, tokenizer_json, write_checkpoint
 
 LLAMA_CPP, PEER = os.environ.get("COALM_LLAMA_CPP", ""), os.environ.get("COALM_PEER_PYTHON", "")
@@ -116,23 +120,16 @@ def run_peer(jobs: list[tuple[str, str, str]]) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def quantize(source: Path, target: Path) -> None:
-    """llama.cpp's quantizer to Q8_0, which llama-quantize is a command line for."""
-    import llama_cpp
-
-    parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype, parameters.nthread = 7, 1
-    assert llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), parameters) == 0
-
-
 def compare(folder: Path, out: Path) -> None:
     kinds = ("f32", "f16", "bf16", "auto")
     run_peer([(str(folder), kind, str(out / f"peer.{kind}")) for kind in kinds])
-    quantize(out / "peer.auto", out / "peer.two-step")
     for quant in Quant:
         convert(folder, out / "ours", quant)
-        peer = out / ("peer.two-step" if quant is Quant.Q8_0 else f"peer.{quant}")
+        peer = out / f"peer.{quant}"
+        if RECIPES[quant].quantized:
+            quantize(out / "peer.auto", peer, quant)
         assert same_bytes(out / "ours", peer), f"{quant} differs from {peer.name}"
+        peer.unlink()
     (out / "ours").unlink()
 
 

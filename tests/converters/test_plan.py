@@ -14,7 +14,7 @@ import pytest
 
 from coalm_lite.converters.gguf import Quant, convert
 from coalm_lite.converters.plan import ConversionPlan, plan_conversion
-from coalm_lite.converters.sources import open_source
+from coalm_lite.converters.sources.opening import open_source
 from coalm_lite.errors import ModelError
 from coalm_lite.hub.backoff import Waits
 from coalm_lite.hub.client import HubClient

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from coalm_lite.converters import recheck
-from coalm_lite.converters.checkpoint_source import checkpoint_source
 from coalm_lite.converters.gguf import Quant, convert
 from coalm_lite.converters.recheck import check_file, compare_with_source
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
 from coalm_lite.converters.verify import base_of, file_base
 from coalm_lite.runtime.gguf_header import read_header
-from coalm_lite.store.provenance import KEY, Provenance, read_provenance, reserve
+from coalm_lite.runtime.onnx_folder import read_onnx_folder
+from coalm_lite.store.provenance import KEY, Provenance, as_json, read_provenance, reserve
 from tests.converters.tiny_checkpoint import Recipe, write_checkpoint
 from tests.gguf_models import write_tiny_model
 from tests.onnx_models import FP32, copied
@@ -77,14 +78,18 @@ def test_a_changed_file_of_an_onnx_folder_is_named(tmp_path: Path) -> None:
     assert "model.onnx" in found.detail
 
 
-def test_an_onnx_folder_agrees_with_the_checkpoint_it_was_made_of(tmp_path: Path) -> None:
+def test_an_onnx_folder_agrees_with_the_checkpoint_it_was_made_of_and_says_so(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs onnxruntime, of the extra `onnx`")
     source = checkpoint_source(write_checkpoint(tmp_path / "tiny", Recipe()))
-    assert check_file(FP32, threads=1).state == "fine"
-    found = compare_with_source(FP32, base_of(source), beside=tmp_path / "work", threads=1)
-    assert (found.tensors, found.written) == (None, False)
+    folder = copied(FP32, tmp_path / "onnx")
+    found = compare_with_source(folder, base_of(source), beside=tmp_path / "work", threads=1)
+    assert (found.tensors, found.written) == (None, True)
     agreement = found.verification.agreement
     assert agreement is not None
     assert agreement.top1 > 0.98
     assert agreement.kl_mean < 1e-4
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny", "onnx"}
+    before, after = read_onnx_folder(FP32), read_onnx_folder(folder)
+    assert after.provenance == {**before.provenance, **as_json(Provenance(verification=found.verification))}
+    assert (after.files, after.versions) == (before.files, before.versions)
+    assert check_file(folder, threads=1).state == "fine"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from coalm_lite.converters import verify
-from coalm_lite.converters.checkpoint_source import checkpoint_source
 from coalm_lite.converters.gguf import Quant, convert
-from coalm_lite.converters.gguf_source import gguf_source
+from coalm_lite.converters.sources.checkpoint import checkpoint_source
+from coalm_lite.converters.sources.gguf import gguf_source
 from coalm_lite.converters.verify import Base, base_of, has_failed, verify_conversion
-from coalm_lite.errors import ModelError
+from coalm_lite.errors import ModelError, StoreError
 from coalm_lite.pull.machine import Machine
 from coalm_lite.store.provenance import Provenance, Verification, reserve
 from tests.gguf_models import tiny_model, write_tiny_model
@@ -110,6 +110,18 @@ def test_a_16_bit_file_that_cannot_be_made_leaves_nothing(base_file: Path, tmp_p
 
     with pytest.raises(ModelError, match="the source is damaged"):
         verify_conversion(target, Base("nano", 14_000_000, make=half), threads=1)
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_full_disk_while_comparing_is_told_and_the_call_stands(tmp_path: Path) -> None:
+    def full(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise StoreError("no space left")
+
+    target = made(tmp_path, Quant.Q8_0)
+    found = verify_conversion(target, Base("nano", 14_000_000, make=full), threads=1)
+    assert (found.not_compared, found.agreement) == ("no space left", None)
+    assert "reserve" in found.call
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 

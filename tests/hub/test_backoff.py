@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coalm_lite.errors import HubError
-from coalm_lite.hub.backoff import Waits, patiently
+from coalm_lite.hub.backoff import Patience, Waits, patiently
 from coalm_lite.hub.refusals import TemporaryError, UnreachableError
 
 NONE = Waits(tries=5, first_s=0.0)
@@ -41,3 +41,12 @@ def test_how_often_is_asked_depends_on_the_failure(error: HubError, asked: int) 
         patiently(fail, NONE, told.append)
     assert caught.value is error
     assert (count, len(told)) == (asked, asked - 1)
+
+
+def test_patience_ends_after_so_many_requests_without_a_new_byte() -> None:
+    patience, busy = Patience(Waits(tries=3, first_s=0.0), 100), TemporaryError("busy")
+    for position in (100, 100, 150, 120, 150):  # 120: bytes that came before, thrown away meanwhile
+        assert patience.pause_s(busy, position) == 0.0
+    with pytest.raises(TemporaryError) as caught:
+        patience.pause_s(busy, 150)
+    assert caught.value is busy

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from coalm_lite.errors import UsageError
-from coalm_lite.runtime.onnx_options import COREML, CPU, CUDA, DIRECTML, ROCM, cache_device, choose_providers
+from coalm_lite.errors import MissingExtraError, UsageError
+from coalm_lite.runtime.onnx_options import (
+    COREML,
+    CPU,
+    CUDA,
+    DIRECTML,
+    ROCM,
+    cache_device,
+    check_version,
+    choose_providers,
+)
 
 AZURE = "AzureExecutionProvider"
 LINUX_CPU = (AZURE, CPU)
@@ -54,6 +63,18 @@ def test_a_part_of_the_layers_is_refused(layers: int) -> None:
     with pytest.raises(UsageError, match=f"gpu_layers is {layers}") as raised:
         choose_providers(LINUX_CUDA, layers)
     assert "-1" in raised.value.hint
+
+
+@pytest.mark.parametrize("version", ["1.25.0", "1.32.0", "2.0.1", "1.25", "1.26.0.dev20260101"])
+def test_a_version_that_guards_the_folder_is_taken(version: str) -> None:
+    check_version(version)
+
+
+@pytest.mark.parametrize("version", ["1.24.4", "1.9.0", "0.30", "1", "", "newest.one"])
+def test_an_older_version_is_refused_with_the_reason(version: str) -> None:
+    with pytest.raises(MissingExtraError, match="can read files outside its folder") as raised:
+        check_version(version)
+    assert "onnxruntime>=1.25" in raised.value.hint
 
 
 def test_the_cache_stays_where_it_is_computed() -> None:

@@ -27,6 +27,7 @@ from coalm_lite.store.provenance import (
     TensorErrors,
     Verification,
     is_shared,
+    parse_provenance,
     patch_provenance,
     read_provenance,
     reserve,
@@ -170,6 +171,26 @@ def test_a_hostile_record_is_one_short_error(tmp_path: Path, text: str) -> None:
     assert "coalm.provenance" in caught.value.message
     assert len(caught.value.message) < 400
     assert caught.value.message.isprintable()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from([*Provenance.__dataclass_fields__, "format", "x"])
+
+
+@given(st.text() | st.dictionaries(fields, json_values).map(lambda values: json.dumps({"format": 1, **values})))
+@settings(deadline=None)
+def test_whatever_stands_there_is_a_record_or_one_error(text: str) -> None:
+    try:
+        found = parse_provenance(text)
+    except StoreError as error:
+        assert error.message.isprintable()
+        assert len(error.message) < 400
+    else:
+        assert parse_provenance(reserve(found)) == found
 
 
 def test_a_damaged_record_can_be_written_anew(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ left out, as it does by default. Not covered: mixtures of experts, which are ref
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -60,6 +61,7 @@ class ActivationMeter:
         self._abort = start_llama()
         take_log()
         self._door = OneThread()
+        self._native = threading.Lock()  # held by whoever is in llama.cpp
         self._collector = _Collector()
         self._watch = native.ggml_backend_sched_eval_callback(self._collector.take)
         with ExitStack() as undo:
@@ -108,21 +110,24 @@ class ActivationMeter:
         """
         with self._door, ThreadPoolExecutor(1) as pool:
             # Not on this thread: a signal handler's exception would be lost inside a callback that C code calls.
-            computed = pool.submit(self._compute, np.array(tokens, dtype=np.int32), cancel)
             try:
+                computed = pool.submit(self._compute, np.array(tokens, dtype=np.int32), cancel)
                 while not computed.done():
                     wait((computed,), _LOOK_UP_S)
                 computed.result()
             except BaseException:
                 cancel.set()
-                raise
+                with self._native:  # until the other thread has left llama.cpp, or finds the wish to stop first
+                    raise
 
     def _compute(self, tokens: NDArray[np.int32], cancel: Cancel) -> None:
-        native.llama_memory_clear(self._memory, True)
-        native.llama_set_abort_callback(self._context, self._abort, ctypes.c_void_p(cancel.address))
-        for start in range(0, len(tokens), self.options.batch_tokens):
+        with self._native:
             cancel.check()
-            self._decode(tokens[start : start + self.options.batch_tokens], start)
+            native.llama_memory_clear(self._memory, True)
+            native.llama_set_abort_callback(self._context, self._abort, ctypes.c_void_p(cancel.address))
+            for start in range(0, len(tokens), self.options.batch_tokens):
+                cancel.check()
+                self._decode(tokens[start : start + self.options.batch_tokens], start)
 
     def _decode(self, tokens: NDArray[np.int32], start: int) -> None:
         """Compute one batch. Logits are asked for at all tokens: the last layer passes over those without."""
@@ -142,11 +147,12 @@ class ActivationMeter:
             raise Cancelled
         if status:
             raise DecodingError(f"llama.cpp failed to compute {len(tokens)} tokens (status {status}){LOG.reason}")
+        self._collector.complete()
 
     def close(self) -> None:
         """Free the context and the weights; raises DecodingError while another thread is inside."""
         if not self._door.closed:
-            with self._door:
+            with self._door, self._native:
                 self._door.closed = True
                 self._free()
 
@@ -185,8 +191,11 @@ class _Collector:
             raise self._error
 
     def begin(self) -> None:
-        """A new graph comes: its tensors may lie where others lay, and it ends with the matrix that ended the last."""
+        """A new graph comes, whose tensors may lie where others lay."""
         self._seen = (0, self._seen[1], 0)
+
+    def complete(self) -> None:
+        """The graph was computed to its end: its last matrix will be the next one's."""
         self._last = self._latest
 
     def _wants(self, address: int) -> bool:
