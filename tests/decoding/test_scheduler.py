@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from coalm_lite import models
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
 from coalm_lite.dialects import cra, hammer
@@ -221,6 +222,17 @@ class LovesWhiteSpace(LlamaEngine):
                 for logits in rows:
                     logits[:, token] += 40
         return rows
+
+
+@pytest.mark.parametrize("drafts", [True, False])
+def test_calls_of_bounded_strings_end_with_a_model_that_loves_white_space(nano: LlamaEngine, drafts: bool) -> None:
+    grammar = hammer.compiled(TOOLS)
+    with LovesWhiteSpace.load(models.shipped_model_path("coalm-nano.Q8_0.gguf"), threads=1) as engine:
+        for words in SAID[:3]:
+            tokens = engine.tokenize(hammer.render([Message("user", words)], TOOLS, True))
+            found = end(engine, Request(tokens, Sampling(max_tokens=600), grammar, drafts=drafts))
+            assert found.reason == "stop"
+            assert grammar.accepts(found.text)
 
 
 def test_generators_that_are_left_leave_a_usable_engine(nano: LlamaEngine) -> None:
