@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from coalm_lite.grammar import Grammar
 from coalm_lite.types import Message, Prompt, Segment, ToolSpec
 
 BEGIN_OF_TEXT = "<|begin_of_text|>"
@@ -47,6 +48,10 @@ class Dialect(Protocol):
 
     def grammar(self, tools: Sequence[ToolSpec]) -> str:
         """GBNF, with the start rule `root`, of every valid output for these tools."""
+        ...
+
+    def compiled(self, tools: Sequence[ToolSpec]) -> Grammar:
+        """The same as an object that also knows what text is forced, and which keyword is held how."""
         ...
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from coalm_lite.dialects.base import BEGIN_OF_TEXT, END_OF_TURN, header, system_text
 from coalm_lite.dialects.python_calls import parse_calls, render_call
-from coalm_lite.grammar import fill_frame
+from coalm_lite.grammar import Grammar, compile_frame
 from coalm_lite.types import Message, Prompt, Segment, ToolSpec
 
 NAME = "bfcl"
@@ -76,4 +76,9 @@ def visible_text(partial: str) -> str:
 
 def grammar(tools: Sequence[ToolSpec]) -> str:
     """GBNF: a list of calls of these tools, or words that do not begin with `[`."""
-    return fill_frame(NAME, tools)
+    return compiled(tools).gbnf
+
+
+def compiled(tools: Sequence[ToolSpec]) -> Grammar:
+    """The same as an object that also knows what text is forced, and which keyword is held how."""
+    return compile_frame(NAME, tools, parse)

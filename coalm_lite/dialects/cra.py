@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from coalm_lite.dialects.base import block, instruct_prompt, one_line, system_text
 from coalm_lite.dialects.python_calls import parse_call, render_call
 from coalm_lite.errors import MalformedOutputError, TruncatedOutputError
-from coalm_lite.grammar import fill_frame
+from coalm_lite.grammar import Grammar, compile_frame
 from coalm_lite.types import Message, Prompt, ToolSpec
 
 NAME = "cra"
@@ -114,4 +114,9 @@ def visible_text(partial: str) -> str:
 
 def grammar(tools: Sequence[ToolSpec]) -> str:
     """GBNF: one optional thought, then actions for these tools or free text for the user."""
-    return fill_frame(NAME, tools)
+    return compiled(tools).gbnf
+
+
+def compiled(tools: Sequence[ToolSpec]) -> Grammar:
+    """The same as an object that also knows what text is forced, and which keyword is held how."""
+    return compile_frame(NAME, tools, parse)

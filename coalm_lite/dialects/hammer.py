@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from coalm_lite.dialects.base import block, instruct_prompt, one_line, system_text
 from coalm_lite.dialects.json_calls import parse_objects, split_object
-from coalm_lite.grammar import fill_frame
+from coalm_lite.grammar import Grammar, compile_frame
 from coalm_lite.types import JsonObject, JsonValue, Message, Prompt, ToolSpec
 
 NAME = "hammer"
@@ -91,4 +91,9 @@ def visible_text(partial: str) -> str:
 
 def grammar(tools: Sequence[ToolSpec]) -> str:
     """GBNF: a list of calls of these tools, `[]` always possible."""
-    return fill_frame(NAME, tools)
+    return compiled(tools).gbnf
+
+
+def compiled(tools: Sequence[ToolSpec]) -> Grammar:
+    """The same as an object that also knows what text is forced, and which keyword is held how."""
+    return compile_frame(NAME, tools, parse)

@@ -2,27 +2,30 @@
 
 A frame is a file of `coalm_lite.grammars`, one rule a line. Its rule `call` is the hole, with the placeholders `<name>`
 and `<arguments>`; `calls` is the only rule that uses it, and one rule chooses `calls | ` or something without a call.
+What the frame writes before and after a name, and what names begin with together, is written once for all tools.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
-from importlib.resources import files
 
-from coalm_lite.errors import SchemaError, UsageError
-from coalm_lite.grammar.schema import argument_rules
-from coalm_lite.grammar.syntax import JSON, PYTHON, Syntax, quoted
-from coalm_lite.types import JsonValue, ToolSpec
+from coalm_lite.errors import OutputError, SchemaError, UsageError
+from coalm_lite.grammar import ir
+from coalm_lite.grammar.check import check_against_metaschema, value_check
+from coalm_lite.grammar.compiled import Grammar
+from coalm_lite.grammar.gbnf_reader import read_file
+from coalm_lite.grammar.parts import Held
+from coalm_lite.grammar.plain import as_text
+from coalm_lite.grammar.schema import Compiler
+from coalm_lite.grammar.strings import StringRules
+from coalm_lite.grammar.syntax import JSON, PYTHON, Syntax
+from coalm_lite.types import Message, ToolSpec
 
 _SYNTAXES = {"bfcl": PYTHON, "cra": PYTHON, "dst": JSON, "hammer": JSON}
-_CHOICE = "calls | "
-_PLACEHOLDER = re.compile(r"<(name|arguments)>")
 _NOT_IN_BARE_NAMES = frozenset("()[]{},'\"=:\\")
-_MAX_DEPTH = 100
-_CACHED_GRAMMARS = 64
+_REMEMBERED = 64
 
 
 def fill_frame(dialect: str, tools: Sequence[ToolSpec]) -> str:
@@ -30,9 +33,7 @@ def fill_frame(dialect: str, tools: Sequence[ToolSpec]) -> str:
 
     SchemaError for a tool that the grammar cannot hold, UsageError for an unknown dialect.
     """
-    if dialect not in _SYNTAXES:
-        raise UsageError(f"no grammar for dialect {dialect!r}", f"Use one of {', '.join(_SYNTAXES)}.")
-    return _filled(dialect, tuple(_as_json(tool) for tool in tools))
+    return _filled(*_keys(dialect, tools)).gbnf
 
 
 def check_tools(tools: Sequence[ToolSpec], dialect: str) -> None:
@@ -40,59 +41,95 @@ def check_tools(tools: Sequence[ToolSpec], dialect: str) -> None:
     fill_frame(dialect, tools)
 
 
-def _as_json(tool: ToolSpec) -> tuple[str, str]:
-    """The tool's name and its parameters as JSON: hashable, finite, encodable, of bounded depth. Else SchemaError."""
-    try:
-        tool.name.encode()
-        parameters = json.dumps(tool.parameters, ensure_ascii=False, allow_nan=False)
-        parameters.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise SchemaError(tool.name, "", "parameters", f"not plain JSON: {error}", "Use finite JSON values.") from error
-    if _depth(tool.parameters) > _MAX_DEPTH:
-        problem = f"nested deeper than {_MAX_DEPTH} levels"
-        raise SchemaError(tool.name, "", "parameters", problem, "Flatten the schema.")
-    return tool.name, parameters
+def compile_frame(dialect: str, tools: Sequence[ToolSpec], read: Callable[[str], Message]) -> Grammar:
+    """The grammar of what `fill_frame` gives, with a check: `read` must find valid calls alone in a text.
+
+    Errors as for `fill_frame`. The same tools give the same object.
+    """
+    return _checked(*_keys(dialect, tools), read)
 
 
-def _depth(value: JsonValue) -> int:
-    """The levels of lists and objects around the innermost value."""
-    level, depth = [value], -1
-    while level:
-        depth += 1
-        inner: list[JsonValue] = []
-        for node in level:
-            inner.extend(node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ())
-        level = inner
-    return depth
+def _keys(dialect: str, tools: Sequence[ToolSpec]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What tells one grammar from another: the dialect, and the tools' names and parameters as text."""
+    if dialect not in _SYNTAXES:
+        raise UsageError(f"no grammar for dialect {dialect!r}", f"Use one of {', '.join(_SYNTAXES)}.")
+    return dialect, tuple((tool.name, as_text(tool.name, tool.parameters)) for tool in tools)
 
 
-@lru_cache(maxsize=_CACHED_GRAMMARS)
-def _filled(dialect: str, tools: tuple[tuple[str, str], ...]) -> str:
-    frame, syntax = dict(_frame(dialect)), _SYNTAXES[dialect]
+@lru_cache(maxsize=_REMEMBERED)
+def _checked(dialect: str, tools: tuple[tuple[str, str], ...], read: Callable[[str], Message]) -> Grammar:
+    return _filled(dialect, tools).checked_by(_calls_check(tools, read))
+
+
+def _calls_check(tools: tuple[tuple[str, str], ...], read: Callable[[str], Message]) -> Callable[[str], bool]:
+    fits = {name: value_check(json.loads(parameters)) for name, parameters in tools}
+
+    def check(text: str) -> bool:
+        try:
+            calls = read(text).calls
+        except OutputError:
+            return False
+        return all(call.name in fits and fits[call.name](call.arguments) for call in calls)
+
+    return check
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _filled(dialect: str, tools: tuple[tuple[str, str], ...]) -> Grammar:
+    """The grammar with no check of its own."""
+    syntax = _SYNTAXES[dialect]
+    frame = dict(_frame(dialect))
     hole = frame.pop("call")
-    if tools:
-        frame["call"] = " | ".join(f"call-{index}" for index in range(len(tools)))
-        for index, (name, parameters) in enumerate(tools):
-            _check_name(name, [earlier for earlier, _ in tools[:index]], syntax)
-            frame |= _call_rules(hole, f"call-{index}", name, parameters, syntax)
-        frame |= _frame(syntax.name) | _frame("values")
-    else:
+    if not tools:
         del frame["calls"]
-        frame = {rule: body.replace(_CHOICE, "") for rule, body in frame.items()}
-    return "".join(f"{rule} ::= {body}\n" for rule, body in frame.items())
+        return Grammar({rule: _without_calls(body) for rule, body in frame.items()}, (), _no_check, "")
+    rules: dict[str, ir.Expression] = {**frame, "call": ir.EMPTY, **_frame(syntax.name), **_frame("values")}
+    strings = StringRules(syntax, rules)
+    held: list[Held] = []
+    for index, (name, parameters) in enumerate(tools):
+        _check_name(name, [earlier for earlier, _ in tools[:index]], syntax)
+        held += _add_arguments(f"call-{index}", Compiler(json.loads(parameters), name, syntax, strings, rules))
+    rules["call"] = _call(hole, [name for name, _ in tools], syntax)
+    return Grammar(rules, tuple(held), _no_check, tools[0][0])
+
+
+def _no_check(text: str) -> bool:
+    raise AssertionError("this grammar is for its rules alone")
+
+
+def _add_arguments(rule: str, compiler: Compiler) -> tuple[Held, ...]:
+    """Adds the rules of one tool's arguments; returns how each keyword is held."""
+    compiler.add_arguments(rule)
+    held = tuple(compiler.document.held.values())
+    if any(one.how == "check" for one in held):
+        check_against_metaschema(compiler.document.name, compiler.document.root.schema)
+    return held
+
+
+def _call(hole: ir.Expression, names: Sequence[str], syntax: Syntax) -> ir.Expression:
+    """The hole with its placeholders filled for all tools: names branch as late as they differ."""
+    items = hole.items if isinstance(hole, ir.Sequence) else (hole,)
+    places = [
+        at for at, item in enumerate(items) if isinstance(item, ir.Ref) and item.name in ("<name>", "<arguments>")
+    ]
+    if len(places) != 2:
+        raise ValueError("a frame's call has one <name> and one <arguments>")
+    before, middle, after = items[: places[0]], items[places[0] + 1 : places[1]], items[places[1] + 1 :]
+    written = {name if syntax.keyword_arguments else syntax.write(name): at for at, name in enumerate(names)}
+    tails = {name: ir.sequence(*middle, ir.Ref(f"call-{at}"), *after) for name, at in written.items()}
+    return ir.sequence(*before, ir.branches(tails))
 
 
 @cache
-def _frame(name: str) -> dict[str, str]:
-    """The bodies of the rules of `grammars/NAME.gbnf` by rule name, in the file's order."""
-    return dict(_rules(files("coalm_lite.grammars").joinpath(f"{name}.gbnf").read_text(encoding="utf-8")))
+def _frame(name: str) -> Mapping[str, ir.Expression]:
+    return read_file(name)
 
 
-def _rules(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            name, _, body = line.partition(" ::= ")
-            yield name, body
+def _without_calls(body: ir.Expression) -> ir.Expression:
+    """The rule without the option `calls`."""
+    if not isinstance(body, ir.Choice):
+        return body
+    return ir.choice(option for option in body.options if not (isinstance(option, ir.Ref) and option.name == "calls"))
 
 
 def _check_name(name: str, earlier: Sequence[str], syntax: Syntax) -> None:
@@ -104,12 +141,3 @@ def _check_name(name: str, earlier: Sequence[str], syntax: Syntax) -> None:
     ):
         hint = "Rename the tool: printable, no space at its ends, none of ()[]{},'\"=:\\."
         raise SchemaError(name, "", "name", "cannot be written before a parenthesis", hint)
-
-
-def _call_rules(hole: str, rule: str, name: str, parameters: str, syntax: Syntax) -> dict[str, str]:
-    """The rules of one tool's call: the hole with its placeholders filled, and what they refer to."""
-    arguments = f"{rule}-arguments"
-    written = quoted(name if syntax.keyword_arguments else syntax.write(name))
-    filling = {"name": written, "arguments": arguments}
-    call = _PLACEHOLDER.sub(lambda match: filling[match[1]], hole)
-    return {rule: call, **argument_rules(name, json.loads(parameters), syntax, arguments)}

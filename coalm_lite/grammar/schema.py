@@ -1,241 +1,217 @@
-"""JSON Schema of a tool's parameters to GBNF rules.
+"""JSON Schema to rules: what a value of a schema is, in the way a dialect writes values.
 
-Held: `type` (also a list), `properties`, `required`, `additionalProperties: false`, `items`, `enum`, `const`, `anyOf`
-without assertions beside it. Properties come in the schema's order, optional ones in any combination; properties that
-the schema does not name are never written, also where it would allow them. Annotations are ignored. Every other
-keyword is refused with SchemaError. The schema must be plain JSON of bounded depth: `frames` checks that first.
+By the rules: types, enum and const, objects, arrays, strings, numbers, anyOf, allOf, references, recursion. Left to the
+check: what rules cannot say (keywords.py lists it; `Document.held` has each place). Refused with SchemaError: what
+neither can hold, and a schema that allows nothing. Properties come in the order in which the schema names them, those
+of `$ref` and `allOf` after the schema's own. Where the schema says nothing of a value, it is any JSON value, lists and
+objects at most eight deep. `closed` is for tools: an object that names its properties has no others unless
+`additionalProperties` says so, and a schema without a type has the types that its keywords speak of.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from coalm_lite.errors import SchemaError
-from coalm_lite.grammar.syntax import Syntax, quoted
-from coalm_lite.types import JsonObject, JsonValue
+from coalm_lite.grammar import arrays, ir, literals, objects, scalars
+from coalm_lite.grammar.keywords import KEYWORDS
+from coalm_lite.grammar.parts import Document, Flat, Part
+from coalm_lite.grammar.regular import Dfa
+from coalm_lite.grammar.strings import StringRules
+from coalm_lite.grammar.syntax import Syntax
+from coalm_lite.types import JsonObject
 
-ANNOTATIONS = frozenset(
-    {"$comment", "$schema", "default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly"}
-)
-_KEYWORD_ARGUMENT = re.compile(r"[^\W\d]\w*")
-_RULE_NAME = re.compile(r"[a-z0-9-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A sub-schema and where it stands; `rule` starts the names of its rules, which go into `rules`, shared by all."""
-
-    schema: JsonObject
-    pointer: str
-    rule: str
-    tool: str
-    syntax: Syntax
-    rules: dict[str, str]
-
-    def refuse(self, keyword: str, problem: str, hint: str = "") -> SchemaError:
-        return SchemaError(self.tool, self.pointer, keyword, problem, hint)
-
-    def child(self, schema: JsonValue, steps: tuple[str, ...], suffix: str) -> _Node:
-        """The node of the sub-schema at `steps` under this one."""
-        pointer = self.pointer + "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-        if not isinstance(schema, dict):
-            raise SchemaError(self.tool, pointer, steps[0], f"{schema!r} is not an object", _SAY_THE_TYPE)
-        return _Node(schema, pointer, f"{self.rule}-{suffix}", self.tool, self.syntax, self.rules)
+_SCALARS = frozenset({"string", "number", "integer", "boolean", "null"})
+_EVERY = ("object", "array", "string", "number", "boolean", "null")
+_MOST_RULES = 4000
+_ONE_OBJECT = 'Use {"type": "object", "properties": {...}}.'
 
 
-_SAY_THE_TYPE = 'Say what the value is, for example {"type": "string"}.'
+class Compiler:
+    """Makes the rules of one schema; they go into `rules`, which others may share."""
+
+    def __init__(
+        self, schema: JsonObject, name: str, syntax: Syntax, strings: StringRules, rules: dict[str, ir.Expression]
+    ) -> None:
+        self.document = Document(schema, name)
+        self.syntax = syntax
+        self.strings = strings
+        self.rules = rules
+        self._closed = False
+        self._named: dict[frozenset[tuple[int, frozenset[str]]], str] = {}
+        self._waiting: list[tuple[str, tuple[Part, ...]]] = []
+        self._reasons: list[tuple[str, str, str]] = []
+
+    def add_value(self, rule: str) -> None:
+        """Adds the rule of the schema's values."""
+        self.rules[rule] = self.value((self.document.root,), f"{rule}-value")
+        self._finish(rule)
+
+    def add_arguments(self, rule: str) -> None:
+        """Adds the rule of a call's arguments in the syntax: an object, or `a=1, b=2`."""
+        self._closed = True
+        root = self.document.root
+        whole = [keyword for keyword in ("enum", "const") if keyword in root.schema]
+        if root.schema.get("type") != "object" or whole:
+            self.document.refuse("", (whole or ["type"])[0], "a tool's parameters are one object", _ONE_OBJECT)
+        self._waiting.append((rule, (root,)))
+        self._finish(rule, arguments=rule)
+
+    def _finish(self, rule: str, arguments: str = "") -> None:
+        top = {arguments}
+        try:
+            while self._waiting:
+                name, parts = self._waiting.pop(0)
+                self.rules[name] = self._body(parts, name, name in top, top)
+                if len(self._named) > _MOST_RULES:
+                    self.document.refuse("", "anyOf", f"more than {_MOST_RULES} rules", "Write fewer alternatives.")
+        except RecursionError:
+            self.document.refuse("", "$ref", "nested too deep", "Flatten the schema.")
+        if rule not in ir.pruned(self.rules, rule):
+            self._refuse_empty()
+
+    def _refuse_empty(self) -> None:
+        hint = "Correct the schema: no value can be written that it allows."
+        for pointer, keyword, problem in self._reasons:
+            self.document.refuse(pointer, keyword, problem, hint)
+        self.document.refuse("", "$ref", "no value of it ever ends", hint)
+
+    def nothing(self, parts: Iterable[Part], keyword: str, problem: str) -> ir.Expression:
+        """No value at all; the reason is told if the whole schema comes to nothing."""
+        listed = list(parts)
+        pointer = next((part.pointer for part in listed if part.has(keyword)), listed[0].pointer if listed else "")
+        self._reasons.append((pointer, keyword, problem))
+        return ir.NOTHING
+
+    def value(self, parts: tuple[Part, ...], rule: str) -> ir.Expression:
+        """The values that fit all parts: a reference, whose rule is made later."""
+        for part in parts:
+            self.document.check_form(part)
+        asserting = tuple(part for part in parts if part.asserts)
+        if not asserting:
+            return ir.Ref("any")
+        if len(asserting) == 1 and (kind := _plain_type(asserting[0])):
+            return ir.Ref(kind)
+        key = frozenset(part.key for part in asserting)
+        if key not in self._named:
+            self._named[key] = rule if rule not in self.rules else f"{rule}-{len(self._named)}"
+            self._waiting.append((self._named[key], asserting))
+        return ir.Ref(self._named[key])
+
+    def _body(self, parts: tuple[Part, ...], rule: str, is_top: bool, top: set[str]) -> ir.Expression:
+        flat = self.document.flat(parts)
+        if flat.impossible:
+            pointer, keyword = flat.impossible
+            self._reasons.append((pointer, keyword, "allows nothing"))
+            return ir.NOTHING
+        if any(part.has("enum") or part.has("const") for part in flat.parts):
+            return self._literals(flat.parts)
+        if flat.choice is not None:
+            return self._alternatives(flat, rule, top if is_top else set())
+        if is_top:
+            return self._arguments(flat.parts, rule)
+        return self._of_types(flat.parts, rule)
+
+    def _alternatives(self, flat: Flat, rule: str, top: set[str]) -> ir.Expression:
+        """One of the options of the first anyOf or oneOf, each together with all else."""
+        if flat.choice is None:
+            raise AssertionError("there is a choice")
+        part, keyword, schemas = flat.choice
+        others = tuple(replace(p, done=p.done | {keyword}) if p.key == part.key else p for p in flat.parts)
+        note = "one of the alternatives by grammar, that no second one fits by check"
+        if keyword == "oneOf":
+            self.document.hold(part, keyword, "check", note)
+        options: list[ir.Expression] = []
+        for at, schema in enumerate(schemas):
+            option = self.document.part(schema, part, keyword, str(at))
+            together = (*others, *([option] if option is not None else []))
+            if top:
+                top.add(f"{rule}-{at}")
+                self._waiting.append((f"{rule}-{at}", together))
+                options.append(ir.Ref(f"{rule}-{at}"))
+            else:
+                options.append(self.value(together, f"{rule}-{at}"))
+        return ir.choice(options)
+
+    def _arguments(self, parts: Sequence[Part], rule: str) -> ir.Expression:
+        if "object" not in self._types(parts):
+            return self.nothing(parts, "type", "is not object")
+        self._check_parameters(parts)
+        inside = objects.members(self, parts, rule, bare=self.syntax.keyword_arguments, closed=True)
+        return inside if self.syntax.keyword_arguments else _braced(inside)
+
+    def _check_parameters(self, parts: Sequence[Part]) -> None:
+        """A call gives its parameters by name, so a required one must be among them."""
+        known: set[str] = set()
+        for part in parts:
+            properties = part.get("properties")
+            known.update(properties if isinstance(properties, dict) else ())
+        is_open = any(part.has("additionalProperties") or part.has("patternProperties") for part in parts)
+        for part in parts:
+            required = part.get("required")
+            for name in required if isinstance(required, list) and not is_open else ():
+                if name not in known:
+                    problem = f"{name!r} is not among the properties"
+                    self.document.refuse(part.pointer, "required", problem, "Add it to properties.")
+
+    def _literals(self, parts: Sequence[Part]) -> ir.Expression:
+        """The listed values that fit all else that is said of them."""
+        values = literals.fitting(self.document.root.schema, parts)
+        if not values:
+            keyword = "enum" if any(part.has("enum") for part in parts) else "const"
+            return self.nothing(parts, keyword, "has no value that fits the rest")
+        return ir.literals(self.syntax.write(value) for value in values)
+
+    def _types(self, parts: Sequence[Part]) -> list[str]:
+        """The types that all parts allow, in a fixed order; integer only where not every number may come."""
+        said = [types for types in map(literals.said_types, parts) if types is not None]
+        if not said:
+            return _spoken_of(parts) if self._closed else list(_EVERY)
+        found = set.intersection(*said)
+        return [name for name in (*_EVERY, "integer") if name in found and (name != "integer" or "number" not in found)]
+
+    def _of_types(self, parts: Sequence[Part], rule: str) -> ir.Expression:
+        types = self._types(parts)
+        if not types:
+            return self.nothing(parts, "type", "no type is left")
+        return ir.choice(self._of_type(name, _about(parts, name), rule) for name in types)
+
+    def _of_type(self, name: str, parts: Sequence[Part], rule: str) -> ir.Expression:
+        """The values of one type; `parts` are those that speak of it."""
+        match name:
+            case "object":
+                return _braced(objects.members(self, parts, rule, closed=self._closed))
+            case "array":
+                return arrays.array(self, parts, rule)
+            case "string":
+                return scalars.string(self, parts, rule)
+            case "number" | "integer":
+                return scalars.number(self, parts, rule, whole=name == "integer")
+        return ir.Ref(name)
+
+    def bare_names(self, dfa: Dfa, rule: str) -> ir.Expression:
+        """The automaton's texts without quotes."""
+        return scalars.plain_rules(self, dfa, rule)
 
 
-def argument_rules(tool: str, parameters: JsonObject, syntax: Syntax, rule: str) -> dict[str, str]:
-    """GBNF bodies by rule name; the rule called `rule` is the call's arguments in `syntax`. Raises SchemaError."""
-    node = _Node(parameters, "", rule, tool, syntax, {})
-    _check_keywords(node)
-    if node.schema.get("type") != "object" or any(keyword in node.schema for keyword in _WHOLE):
-        raise node.refuse("type", "a tool's parameters are one object", 'Use {"type": "object", "properties": {...}}.')
-    body = _keyword_arguments(node) if syntax.keyword_arguments else _object(node)
-    return {rule: body, **node.rules}
+def _braced(inside: ir.Expression) -> ir.Expression:
+    return ir.sequence(ir.Literal("{"), inside, ir.Literal("}"))
 
 
-def _value(node: _Node) -> str:
-    """The GBNF expression of the node's values."""
-    _check_keywords(node)
-    whole = [keyword for keyword in _WHOLE if keyword in node.schema]
-    if not whole:
-        return _one_of(_TYPES[name](node) for name in _types(node))
-    for other in node.schema:
-        if other != whole[0] and other not in ANNOTATIONS and (other != "type" or whole[0] == "anyOf"):
-            raise node.refuse(other, f"cannot be held beside {whole[0]!r}", "Write the two as one schema.")
-    return _WHOLE[whole[0]](node)
+def _about(parts: Sequence[Part], name: str) -> list[Part]:
+    """The parts that say something of the type."""
+    kind = "number" if name == "integer" else name
+    return [part for part in parts if any(part.has(key) and KEYWORDS[key][0] == kind for key in KEYWORDS)]
 
 
-def _one_of(expressions: Iterable[str]) -> str:
-    distinct = list(dict.fromkeys(expressions))
-    return distinct[0] if len(distinct) == 1 else f"( {' | '.join(distinct)} )"
+def _plain_type(part: Part) -> str:
+    """The type of a part that says nothing else and is of a plain type; "" otherwise."""
+    kind = part.schema.get("type")
+    said = {keyword for keyword in part.schema if keyword in KEYWORDS}
+    return kind if said == {"type"} and isinstance(kind, str) and kind in _SCALARS else ""
 
 
-def _check_keywords(node: _Node) -> None:
-    held = {"type", *_WHOLE, *_OF_TYPE}
-    for keyword in node.schema:
-        if keyword not in held and keyword not in ANNOTATIONS:
-            hint = f"Held are {', '.join(sorted(held))}. Leave {keyword!r} out and let the tool check it."
-            raise node.refuse(keyword, "no grammar can hold this keyword yet", hint)
-
-
-def _types(node: _Node) -> list[str]:
-    said = node.schema.get("type")
-    names = said if isinstance(said, list) else [said]
-    if not names or said is None:
-        raise node.refuse("type", "is missing", _SAY_THE_TYPE)
-    types = [name for name in names if isinstance(name, str) and name in _TYPES]
-    if len(types) < len(names):
-        unknown = next(name for name in names if name not in types)
-        raise node.refuse("type", f"{unknown!r} is no JSON Schema type", f"Use one of {', '.join(_TYPES)}.")
-    return types
-
-
-def _object(node: _Node) -> str:
-    members = _members(node, lambda name: quoted(node.syntax.write(name) + ": "))
-    return f'"{{" {members} "}}"' if members else '"{}"'
-
-
-def _keyword_arguments(node: _Node) -> str:
-    def key(name: str) -> str:
-        if not _KEYWORD_ARGUMENT.fullmatch(name):
-            place = node.child({}, ("properties", name), "")
-            raise place.refuse("properties", f"{name!r} cannot be written as name=value", "Rename the parameter.")
-        return quoted(name + "=")
-
-    return _members(node, key) or '""'
-
-
-def _members(node: _Node, key: Callable[[str], str]) -> str:
-    """The expression of the object's members, "" if it has none.
-
-    One rule a member and one for what may follow each, so that the size is linear in the number of properties.
-    """
-    properties = _properties(node)
-    required = _required(node, properties)
-    _check_additional(node)
-    for index, (name, schema) in enumerate(properties.items()):
-        value = _value(node.child(schema, ("properties", name), str(index)))
-        node.rules[f"{node.rule}-{index}"] = f"{key(name)} {value}"
-    if not properties:
-        return ""
-    _add_rests(node, [name in required for name in properties])
-    return f"{node.rule}-first" + ("" if required else "?")
-
-
-def _add_rests(node: _Node, required: list[bool]) -> None:
-    """Adds the rules `-first` (the first member and all after it) and `-rest-N` (members from N on, with commas)."""
-    count = len(required)
-
-    def rest(index: int) -> str:
-        return f" {node.rule}-rest-{index}" if index < count else ""
-
-    earliest = required.index(True) if any(required) else count - 1
-    starts = [f"{node.rule}-{index}{rest(index + 1)}" for index in range(earliest + 1)]
-    node.rules[f"{node.rule}-first"] = " | ".join(starts)
-    for index in range(1, count):
-        member = f'", " {node.rule}-{index}'
-        node.rules[f"{node.rule}-rest-{index}"] = (member if required[index] else f"( {member} )?") + rest(index + 1)
-
-
-def _properties(node: _Node) -> JsonObject:
-    properties = node.schema.get("properties", {})
-    if not isinstance(properties, dict):
-        raise node.refuse("properties", f"{properties!r} is not an object", "Map each name to its schema.")
-    return properties
-
-
-def _required(node: _Node, properties: JsonObject) -> list[JsonValue]:
-    required = node.schema.get("required", [])
-    if not isinstance(required, list):
-        raise node.refuse("required", f"{required!r} is not a list", "List the names of the required properties.")
-    for name in required:
-        if not isinstance(name, str) or name not in properties:
-            raise node.refuse("required", f"{name!r} is not among the properties", "Add it to properties.")
-    return required
-
-
-def _check_additional(node: _Node) -> None:
-    if node.schema.get("additionalProperties", False) is not False:
-        raise node.refuse("additionalProperties", "only false can be held yet", "Name the properties one by one.")
-
-
-def _array(node: _Node) -> str:
-    if "items" not in node.schema:
-        raise node.refuse("items", "is missing", _SAY_THE_TYPE)
-    child = node.child(node.schema["items"], ("items",), "items")
-    item = _value(child)
-    if not _RULE_NAME.fullmatch(item):
-        # A rule of its own: the item stands twice, and nested arrays would double with each level.
-        node.rules[child.rule] = item
-        item = child.rule
-    return f'"[" ( {item} ( ", " {item} )* )? "]"'
-
-
-def _const(node: _Node) -> str:
-    return _literals(node, "const", [node.schema["const"]])
-
-
-def _enum(node: _Node) -> str:
-    values = node.schema["enum"]
-    if not isinstance(values, list) or not values:
-        raise node.refuse("enum", f"{values!r} is not a list of values", "List the allowed values.")
-    return _literals(node, "enum", values)
-
-
-def _literals(node: _Node, keyword: str, values: list[JsonValue]) -> str:
-    """The values that are of the node's type, if it names one."""
-    if "type" in node.schema:
-        types = _types(node)
-        values = [value for value in values if any(_is_of_type(value, name) for name in types)]
-    if not values:
-        problem = f"no value is of the type {node.schema['type']!r}"
-        raise node.refuse(keyword, problem, "Correct the type or the values.")
-    return _one_of(quoted(node.syntax.write(value)) for value in values)
-
-
-def _is_of_type(value: JsonValue, name: str) -> bool:
-    if isinstance(value, bool) or value is None:
-        return name == ("null" if value is None else "boolean")
-    if name == "integer":
-        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return isinstance(value, _PYTHON_TYPES.get(name, ()))
-
-
-def _any_of(node: _Node) -> str:
-    schemas = node.schema["anyOf"]
-    if not isinstance(schemas, list) or not schemas:
-        raise node.refuse("anyOf", f"{schemas!r} is not a list of schemas", "List the alternatives.")
-    children = (node.child(schema, ("anyOf", str(at)), f"any-{at}") for at, schema in enumerate(schemas))
-    return _one_of(_value(child) for child in children)
-
-
-def _plain(name: str) -> Callable[[_Node], str]:
-    """The handler of a type whose values are one rule of the value files, called as the type is."""
-    return lambda node: name
-
-
-_PYTHON_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "array": list,
-    "number": (int, float),
-    "object": dict,
-    "string": str,
-}
-# The tables that hold what is held. `_WHOLE`: keywords that say the values by themselves. `_TYPES`: the handler of each
-# type. `_OF_TYPE`: the keywords that such a handler reads; on other types they say nothing, as in JSON Schema.
-_WHOLE: Mapping[str, Callable[[_Node], str]] = {"const": _const, "enum": _enum, "anyOf": _any_of}
-_TYPES: Mapping[str, Callable[[_Node], str]] = {
-    "object": _object,
-    "array": _array,
-    **{name: _plain(name) for name in ("string", "integer", "number", "boolean", "null")},
-}
-_OF_TYPE: Mapping[str, str] = {
-    "properties": "object",
-    "required": "object",
-    "additionalProperties": "object",
-    "items": "array",
-}
+def _spoken_of(parts: Sequence[Part]) -> list[str]:
+    """The types that the parts' keywords speak of, all if none is."""
+    kinds = {KEYWORDS[key][0] for part in parts for key in part.schema.keys() - part.done if key in KEYWORDS} - {""}
+    return [name for name in _EVERY if name in kinds] or list(_EVERY)

@@ -33,6 +33,7 @@ class Syntax:
 
 JSON = Syntax("json", _write_json, keyword_arguments=False)
 PYTHON = Syntax("python", repr, keyword_arguments=True)
+SYNTAXES = {"json": JSON, "python": PYTHON}
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,253 @@
+"""The rules' own automaton: what may come next after a text, without llama.cpp and without a vocabulary.
+
+A `State` is immutable and shared: advancing gives another state, so a draft can branch off and be dropped. A state holds
+a set of stacks, one a way to read the text so far; stacks share their tails, and states, steps and forced texts are
+remembered, so that a text read before costs a dictionary look-up a character. Bytes may end inside a character.
+Not covered: left-recursive rules (gbnf_writer.py refuses them), saying which tokens of a vocabulary may come.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+
+from coalm_lite.grammar.charset import Ranges, contains, intersection
+from coalm_lite.grammar.ir import Chars, Choice, Expression, Literal, Ref, Repeat, Rules, Sequence
+
+_REMEMBERED = 50_000  # states and stacks; then everything is forgotten and found again
+_LONGEST_FORCED = 20_000
+_DECODER = codecs.getincrementaldecoder("utf-8")
+_LEAD_BITS = {2: 0x1F, 3: 0x0F, 4: 0x07}
+
+
+class _Stack:
+    """What is still to come: `top`, then `rest`; None stands for the end."""
+
+    __slots__ = ("rest", "top")
+
+    def __init__(self, top: Expression, rest: _Stack | None) -> None:
+        self.top = top
+        self.rest = rest
+
+
+class State:
+    """How far a text has come. `may_end`: whether it is complete as it stands."""
+
+    __slots__ = ("_automaton", "_forced", "_next", "_pending", "_stacks", "may_end")
+
+    def __init__(self, automaton: Automaton, stacks: frozenset[_Stack | None], pending: bytes = b"") -> None:
+        self._automaton = automaton
+        self._stacks = stacks
+        self._next: dict[str, State | None] = {}
+        self._forced: str | None = None
+        self._pending = pending
+        self.may_end = None in stacks and not pending
+
+    def advance(self, text: str) -> State | None:
+        """The state after `text` as well; None if no text of the grammar goes on so."""
+        if self._pending:
+            return self.advance_bytes(text.encode("utf-8", "surrogatepass"))
+        state: State | None = self
+        for character in text:
+            known = state._next  # type: ignore[union-attr]  # the loop ends at None
+            state = known[character] if character in known else state._step(character)  # type: ignore[union-attr]
+            if state is None:
+                return None
+        return state
+
+    def advance_bytes(self, data: bytes) -> State | None:
+        """The state after these UTF-8 bytes, which may end inside a character; None as for `advance`."""
+        decoder = _DECODER()
+        try:
+            text = decoder.decode(self._pending + data)
+        except UnicodeDecodeError:
+            return None
+        whole = self if not self._pending else State(self._automaton, self._stacks)
+        state = whole.advance(text)
+        unfinished = decoder.getstate()[0]
+        if state is None or not unfinished:
+            return state
+        points = _completions(unfinished)
+        if not any(intersection(ranges, points) for ranges in state._choices()):
+            return None
+        return State(self._automaton, state._stacks, unfinished)
+
+    def forced(self) -> str:
+        """The text that must come next, as long as it is certain; "" where there is a choice or the text may end."""
+        if self._forced is None:
+            self._forced = self._certain()
+        return self._forced
+
+    def _certain(self) -> str:
+        parts: list[str] = []
+        state, length = self, 0
+        while length < _LONGEST_FORCED and (part := state._only_text()):
+            parts.append(part)
+            length += len(part)
+            following = state.advance(part)
+            if following is None:
+                raise AssertionError("what must come can come")
+            state = following
+        return "".join(parts)
+
+    def _only_text(self) -> str:
+        """The one character, or several, that alone can come next; "" if there is a choice."""
+        if self._pending or None in self._stacks:
+            return ""
+        tops = [stack.top for stack in self._stacks if stack is not None]
+        if len(tops) == 1 and isinstance(tops[0], Literal):
+            return tops[0].text
+        first = {_only_point(top) for top in tops}
+        point = first.pop() if len(first) == 1 else None
+        return "" if point is None else chr(point)
+
+    def next_characters(self) -> list[Ranges]:
+        """The sets of characters that may come next, one a way to read the text so far."""
+        return [] if self._pending else list(self._choices())
+
+    def _choices(self) -> Iterator[Ranges]:
+        for stack in self._stacks:
+            if stack is not None:
+                top = stack.top
+                yield top.ranges if isinstance(top, Chars) else _first_of(top)
+
+    def _step(self, character: str) -> State | None:
+        point = ord(character)
+        after: list[_Stack | None] = []
+        automaton = self._automaton
+        for stack in self._stacks:
+            if stack is None:
+                continue
+            top = stack.top
+            if isinstance(top, Literal):
+                if top.text[0] == character:
+                    after.append(automaton.behind(top, stack.rest))
+            elif isinstance(top, Chars) and contains(top.ranges, point):
+                after.append(stack.rest)
+        state = automaton.state(after) if after else None
+        self._next[character] = state
+        return state
+
+
+def _first_of(top: Expression) -> Ranges:
+    if not isinstance(top, Literal):
+        raise AssertionError("a stack's top is a literal or a set")
+    return ((ord(top.text[0]), ord(top.text[0])),)
+
+
+def _only_point(top: Expression) -> int | None:
+    if isinstance(top, Literal):
+        return ord(top.text[0])
+    ranges = top.ranges if isinstance(top, Chars) else ()
+    return ranges[0][0] if len(ranges) == 1 and ranges[0][0] == ranges[0][1] else None
+
+
+def _completions(unfinished: bytes) -> Ranges:
+    """The characters whose UTF-8 starts with these bytes."""
+    lead = unfinished[0]
+    length = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    value = lead & _LEAD_BITS[length]
+    for byte in unfinished[1:]:
+        value = value << 6 | byte & 0x3F
+    missing = 6 * (length - len(unfinished))
+    least = {2: 0x80, 3: 0x800, 4: 0x10000}[length]
+    return ((max(value << missing, least), min((value + 1 << missing) - 1, 0x10FFFF)),)
+
+
+class Automaton:
+    """Rules ready to run, from the rule `root`."""
+
+    def __init__(self, rules: Rules, root: str = "root") -> None:
+        self._rules = rules
+        self._root = Ref(root)
+        self._repeats: dict[tuple[Expression, int, int | None], Repeat] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._stacks: dict[tuple[Expression, _Stack | None], _Stack] = {}
+        self._tails: dict[str, Literal] = {}
+        self._opened: dict[_Stack | None, tuple[_Stack | None, ...]] = {}
+        self._states: dict[frozenset[_Stack | None], State] = {}
+        self._start: State | None = None
+
+    @property
+    def start(self) -> State:
+        """The state before any text."""
+        if self._start is None:
+            self._start = self.state([self._push(self._root, None)])
+        return self._start
+
+    def state(self, stacks: Iterable[_Stack | None]) -> State:
+        """The state of these stacks, each opened until a character is on top."""
+        if len(self._states) + len(self._opened) > _REMEMBERED:
+            self._forget()
+        opened: set[_Stack | None] = set()
+        for stack in stacks:
+            known = self._opened.get(stack)
+            opened.update(self._open(stack) if known is None else known)
+        key = frozenset(opened)
+        found = self._states.get(key)
+        if found is None:
+            found = self._states[key] = State(self, key)
+        return found
+
+    def behind(self, literal: Literal, rest: _Stack | None) -> _Stack | None:
+        """What is to come after a literal's first character."""
+        tail = literal.text[1:]
+        if not tail:
+            return rest
+        known = self._tails.get(tail)
+        if known is None:
+            known = self._tails[tail] = Literal(tail)
+        return self._push(known, rest)
+
+    def _push(self, top: Expression, rest: _Stack | None) -> _Stack:
+        key = (top, rest)
+        known = self._stacks.get(key)
+        if known is None:
+            known = self._stacks[key] = _Stack(top, rest)
+        return known
+
+    def _open(self, start: _Stack | None) -> tuple[_Stack | None, ...]:
+        """The stacks that `start` stands for, each with a literal or a set on top, or None for the end."""
+        seen: set[_Stack | None] = set()
+        ready: list[_Stack | None] = []
+        waiting = [start]
+        while waiting:
+            stack = waiting.pop()
+            if stack in seen:
+                continue
+            seen.add(stack)
+            if stack is None or isinstance(stack.top, (Literal, Chars)):
+                ready.append(stack)
+            else:
+                waiting.extend(self._unfolded(stack.top, stack.rest))
+        self._opened[start] = found = tuple(ready)
+        return found
+
+    def _unfolded(self, top: Expression, rest: _Stack | None) -> Iterator[_Stack | None]:
+        match top:
+            case Ref(name):
+                yield self._push(self._rules[name], rest)
+            case Choice(options):
+                for option in options:
+                    yield self._push(option, rest)
+            case Sequence(items):
+                for item in reversed(items):
+                    rest = self._push(item, rest)
+                yield rest
+            case Repeat(item, least, most):
+                if least == 0:
+                    yield rest
+                if most != 0:
+                    yield self._push(item, self._again(item, least, most, rest))
+
+    def _again(self, item: Expression, least: int, most: int | None, rest: _Stack | None) -> _Stack | None:
+        """What follows one more of a repetition's items."""
+        if most == 1:
+            return rest
+        key = (item, max(least - 1, 0), None if most is None else most - 1)
+        repeat = self._repeats.get(key)
+        if repeat is None:
+            repeat = self._repeats[key] = Repeat(*key)
+        return self._push(repeat, rest)
