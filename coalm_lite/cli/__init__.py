@@ -33,6 +33,7 @@ COMMANDS = {
     "prune": "Delete what interrupted pulls left.",
     "convert": "Convert a Llama checkpoint in one pass.",
     "imatrix": "Measure a model for quantizing it with less loss.",
+    "grammar": "Print the grammar of the calls of some tools.",
     "doctor": "Check this machine and this installation.",
 }
 # Except where that name is a builtin's, which the module would hide in this package.

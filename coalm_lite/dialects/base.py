@@ -8,10 +8,12 @@ Llama 3's: special-token markers around each role. The instruct wrapper is CoALM
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from coalm_lite.grammar import Grammar
 from coalm_lite.types import Message, Prompt, Segment, ToolSpec
+
+if TYPE_CHECKING:
+    from coalm_lite.grammar import Grammar
 
 BEGIN_OF_TEXT = "<|begin_of_text|>"
 START_HEADER = "<|start_header_id|>"

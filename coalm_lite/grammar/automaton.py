@@ -160,12 +160,13 @@ class Automaton:
     def __init__(self, rules: Rules, root: str = "root") -> None:
         self._rules = rules
         self._root = Ref(root)
-        self._repeats: dict[tuple[Expression, int, int | None], Repeat] = {}
+        self._begun: dict[Expression, tuple[tuple[Expression, ...], ...]] = {}
         self._forget()
 
     def _forget(self) -> None:
         self._stacks: dict[tuple[Expression, _Stack | None], _Stack] = {}
         self._tails: dict[str, Literal] = {}
+        self._repeats: dict[tuple[Expression, int, int | None], Repeat] = {}
         self._opened: dict[_Stack | None, tuple[_Stack | None, ...]] = {}
         self._states: dict[frozenset[_Stack | None], State] = {}
         self._start: State | None = None
@@ -220,34 +221,58 @@ class Automaton:
             seen.add(stack)
             if stack is None or isinstance(stack.top, (Literal, Chars)):
                 ready.append(stack)
-            else:
-                waiting.extend(self._unfolded(stack.top, stack.rest))
+                continue
+            top, rest = stack.top, stack.rest
+            if isinstance(top, Repeat):
+                if top.least == 0:
+                    waiting.append(rest)
+                if top.most == 0:
+                    continue
+                top, rest = top.item, self._again(top, rest)
+            waiting.extend(self._onto(tail, rest) for tail in self._beginnings(top))
         self._opened[start] = found = tuple(ready)
         return found
 
-    def _unfolded(self, top: Expression, rest: _Stack | None) -> Iterator[_Stack | None]:
-        match top:
-            case Ref(name):
-                yield self._push(self._rules[name], rest)
-            case Choice(options):
-                for option in options:
-                    yield self._push(option, rest)
-            case Sequence(items):
-                for item in reversed(items):
-                    rest = self._push(item, rest)
-                yield rest
-            case Repeat(item, least, most):
-                if least == 0:
-                    yield rest
-                if most != 0:
-                    yield self._push(item, self._again(item, least, most, rest))
+    def _onto(self, items: tuple[Expression, ...], rest: _Stack | None) -> _Stack | None:
+        for item in items:
+            rest = self._push(item, rest)
+        return rest
 
-    def _again(self, item: Expression, least: int, most: int | None, rest: _Stack | None) -> _Stack | None:
+    def _beginnings(self, expression: Expression) -> tuple[tuple[Expression, ...], ...]:
+        """What an expression stands for, whatever follows it: items from last to first, the first one to be read now.
+
+        References, choices and sequences are opened; found once for each expression.
+        """
+        known = self._begun.get(expression)
+        if known is None:
+            known = self._begun[expression] = tuple(self._opened_out(expression))
+        return known
+
+    def _opened_out(self, expression: Expression) -> Iterator[tuple[Expression, ...]]:
+        seen: set[tuple[Expression, ...]] = set()
+        waiting: list[tuple[Expression, ...]] = [(expression,)]
+        while waiting:
+            items = waiting.pop()
+            if items in seen:
+                continue
+            seen.add(items)
+            rest, top = items[:-1], items[-1] if items else None
+            match top:
+                case Ref(name):
+                    waiting.append((*rest, self._rules[name]))
+                case Choice(options):
+                    waiting.extend((*rest, option) for option in options)
+                case Sequence(parts):
+                    waiting.append((*rest, *reversed(parts)))
+                case _:
+                    yield items
+
+    def _again(self, repeat: Repeat, rest: _Stack | None) -> _Stack | None:
         """What follows one more of a repetition's items."""
-        if most == 1:
+        if repeat.most == 1:
             return rest
-        key = (item, max(least - 1, 0), None if most is None else most - 1)
-        repeat = self._repeats.get(key)
-        if repeat is None:
-            repeat = self._repeats[key] = Repeat(*key)
-        return self._push(repeat, rest)
+        key = (repeat.item, max(repeat.least - 1, 0), None if repeat.most is None else repeat.most - 1)
+        fewer = self._repeats.get(key)
+        if fewer is None:
+            fewer = self._repeats[key] = Repeat(*key)
+        return self._push(fewer, rest)

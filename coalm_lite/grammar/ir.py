@@ -94,7 +94,9 @@ def choice(options: Iterable[Expression]) -> Expression:
     for option in options:
         for part in option.options if isinstance(option, Choice) else (option,):
             flat.setdefault(_likeness(part), part)
-    return next(iter(flat.values())) if len(flat) == 1 else Choice(tuple(flat.values()))
+    if len(flat) == 1:
+        return next(iter(flat.values()))
+    return Choice(tuple(flat.values())) if flat else NOTHING
 
 
 def _likeness(expression: Expression) -> object:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from coalm_lite.errors import SchemaError, ToolError
+from coalm_lite.grammar.check import check_against_metaschema, validator
 from coalm_lite.types import JsonObject, JsonValue, ToolSpec
 
 if TYPE_CHECKING:
@@ -134,14 +135,7 @@ def refuse_duplicates(names: Iterable[str]) -> None:
 
 def check_schema(tool: str, schema: JsonObject) -> None:
     """Raises SchemaError unless `schema` is a JSON Schema whose references all lead to a place inside it."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError as MetaschemaError
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except MetaschemaError as error:
-        *place, keyword = [str(part) for part in error.absolute_path] or [""]
-        raise SchemaError(tool, _pointer(place), keyword, _cut(error.message), "use JSON Schema 2020-12") from error
+    check_against_metaschema(tool, schema)
     for place, reference in _references(schema, []):
         if not _leads_somewhere(schema, reference):
             problem = f"{shown(reference)} leads to no place inside the schema"
@@ -183,17 +177,12 @@ def schema_reader(spec: ToolSpec) -> ArgumentReader:
 
     A schema that says nothing of further properties has none, as in the grammars; `additionalProperties` admits them.
     """
-    from jsonschema import Draft202012Validator
-    from referencing import Registry
-
     parameters = spec.parameters
-    formats = Draft202012Validator.FORMAT_CHECKER
-    # an explicit empty registry: the default one would fetch remote references
-    validator = Draft202012Validator(parameters, registry=Registry(), format_checker=formats)
+    checked = validator(parameters)
 
     def read(arguments: JsonObject) -> Arguments:
         problems = _name_problems(parameters, arguments)
-        problems += [_problem(error) for error in validator.iter_errors(arguments) if not _is_missing(error)]
+        problems += [_problem(error) for error in checked.iter_errors(arguments) if not _is_missing(error)]
         if problems:
             raise refusal(spec.name, problems)
         return Arguments(values=arguments, written=arguments)
