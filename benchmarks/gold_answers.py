@@ -21,13 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rows import provenance
-
 from coalm_lite import dialects
 from coalm_lite.errors import SchemaError, ToolError
-from coalm_lite.tools.foreign_types import Language, spec_from_foreign
+from coalm_lite.tools.foreign_types import spec_from_foreign
 from coalm_lite.tools.schema import schema_reader
 from coalm_lite.types import Message, ToolCall, ToolSpec
+from rows import provenance
 
 Gold = tuple[str, list[ToolSpec], list[list[ToolCall]]]
 RESULTS = Path(__file__).with_name("results") / "grammar.jsonl"
@@ -82,8 +81,7 @@ def called(answer: dict[str, Any], specs: dict[str, ToolSpec], language: str) ->
 def variant(options: dict[str, Any], at: int) -> dict[str, Any]:
     """One choice among the allowed values; "" stands for leaving it out."""
     chosen = {key: values[at % len(values)] if values else "" for key, values in options.items()}
-    picked = {key: inner(value, at) for key, value in chosen.items() if not (value == "" and len(options[key]) > 1)}
-    return picked
+    return {key: inner(value, at) for key, value in chosen.items() if value != ""}
 
 
 def inner(value: Any, at: int) -> Any:
@@ -133,10 +131,12 @@ def named(text: str, specs: dict[str, ToolSpec]) -> ToolCall:
 def apibank(folder: Path, limit: int) -> Iterator[Gold]:
     """The Hammer form's items, and each API's own description without an answer."""
     for path in sorted(folder.glob("hammer_apibank_*.json.gz")):
-        for at, item in enumerate(json.load(gzip.open(path, "rt", encoding="utf-8"))[:limit]):
+        for at, item in enumerate(json.loads(gzip.decompress(path.read_bytes()))[:limit]):
             tools = list({tool["name"]: spec_from_foreign(tool) for tool in item["tools"]}.values())
             specs = {tool.name: tool.parameters for tool in tools}
-            calls = [ToolCall(call["name"], ordered(call["arguments"], specs.get(call["name"]))) for call in item["answers"]]
+            calls = [
+                ToolCall(call["name"], ordered(call["arguments"], specs.get(call["name"]))) for call in item["answers"]
+            ]
             yield f"{path.name.split('.')[0]}_{at}", tools, [[call] for call in calls]
     described = json.loads((folder / "api_descriptions.json").read_text(encoding="utf-8"))
     yield "api_descriptions", [spec_from_foreign(api) for api in described.values()], []

@@ -151,7 +151,8 @@ class Generator:
             return "".join(p for p, _ in parts), lambda: "".join(v() for _, v in parts)
         if kind == 2:
             options = [self._pattern(depth - 1) for _ in range(self.rng.randint(2, 3))]
-            return f"(?:{'|'.join(p for p, _ in options)})", lambda: self.rng.choice(options)[1]()
+            values = [value for _, value in options]
+            return f"(?:{'|'.join(p for p, _ in options)})", lambda: "".join(v() for v in self.rng.sample(values, 1))
         inner, value = self._pattern(depth - 1)
         mark, least, most = self.rng.choice([("?", 0, 1), ("*", 0, 3), ("+", 1, 3), ("{2,3}", 2, 3), ("{2}", 2, 2)])
         return f"(?:{inner}){mark}", lambda: "".join(value() for _ in range(self.rng.randint(least, most)))

@@ -2,9 +2,10 @@
 
 usage: python benchmarks/grammar_values.py [--count 20000] [--seed 1] [--keep]
 
-`instances`: valid values (as jsonschema says) in canonical form, JSON and Python in turn; all must be accepted. `walks`:
-texts drawn at random from the automaton; where no keyword is left to the check all must be valid, elsewhere the share is
-told. Both count texts, not schemas. The last line is one JSON object; `--keep` appends it to results/grammar.jsonl.
+`instances`: valid values (as jsonschema says) in canonical form, JSON and Python in turn; all must be accepted.
+`walks`: texts drawn at random from the automaton; where no keyword is left to the check all must be valid, elsewhere
+the share is told. Both count texts, not schemas. The last line is one JSON object; `--keep` appends it to
+results/grammar.jsonl.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from collections import Counter
 from pathlib import Path
 
 from grammar_schemas import draw
-from rows import provenance
 
 from coalm_lite.errors import SchemaError
 from coalm_lite.grammar import Grammar, compile_schema
 from coalm_lite.grammar.check import value_check
 from coalm_lite.types import JsonValue
+from rows import provenance
 
 RESULTS = Path(__file__).with_name("results") / "grammar.jsonl"
 TEXTS_A_SCHEMA = 4
@@ -110,7 +111,12 @@ def main() -> int:
     options = parser.parse_args()
     started = time.process_time()
     accepted, drawn = instances(options.count, options.seed), walks(options.count, options.seed)
-    row: dict[str, object] = {"benchmark": "grammar_values", "seed": options.seed, "instances": accepted, "walks": drawn}
+    row: dict[str, object] = {
+        "benchmark": "grammar_values",
+        "seed": options.seed,
+        "instances": accepted,
+        "walks": drawn,
+    }
     line = json.dumps(row | {"cpu_s": round(time.process_time() - started, 1)} | provenance())
     print(line)
     if options.keep:

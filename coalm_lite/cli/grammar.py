@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("tools", type=click.Path(path_type=Path))
-@click.option("--dialect", type=click.Choice(dialects.NAMES), default="hammer", show_default=True, help="The form of calls.")
+@click.option(
+    "--dialect", type=click.Choice(dialects.NAMES), default="hammer", show_default=True, help="The form of calls."
+)
 @click.option("--explain", is_flag=True, help="Print how each keyword is held instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verbosity_options

@@ -29,7 +29,9 @@ def array(compiler: Compiler, parts: Sequence[Part], rule: str) -> ir.Expression
     )
     items = [compiler.value(_item_parts(compiler, parts, at), f"{rule}-item{at}") for at in range(first)]
     more = None if most is None else most - first
-    rest = ir.EMPTY if others is ir.NOTHING else ir.Repeat(ir.sequence(_COMMA, others), max(least - first, 0), more)
+    rest: ir.Expression = (
+        ir.EMPTY if others is ir.NOTHING else ir.Repeat(ir.sequence(_COMMA, others), max(least - first, 0), more)
+    )
     if not items:
         return ir.sequence(ir.Literal("["), _items(others, least, most), ir.Literal("]"))
     for at in range(first - 1, 0, -1):

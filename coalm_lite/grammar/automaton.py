@@ -1,8 +1,8 @@
 """The rules' own automaton: what may come next after a text, without llama.cpp and without a vocabulary.
 
-A `State` is immutable and shared: advancing gives another state, so a draft can branch off and be dropped. A state holds
-a set of stacks, one a way to read the text so far; stacks share their tails, and states, steps and forced texts are
-remembered, so that a text read before costs a dictionary look-up a character. Bytes may end inside a character.
+A `State` is immutable and shared: advancing gives another state, so a draft can branch off and be dropped. A state
+holds a set of stacks, one a way to read the text so far; stacks share their tails, and states, steps and forced texts
+are remembered, so that a text read before costs a dictionary look-up a character. Bytes may end inside a character.
 Not covered: left-recursive rules (gbnf_writer.py refuses them), saying which tokens of a vocabulary may come.
 """
 
@@ -222,13 +222,14 @@ class Automaton:
             if stack is None or isinstance(stack.top, (Literal, Chars)):
                 ready.append(stack)
                 continue
-            top, rest = stack.top, stack.rest
+            top: Expression = stack.top
+            rest = stack.rest
             if isinstance(top, Repeat):
                 if top.least == 0:
                     waiting.append(rest)
                 if top.most == 0:
                     continue
-                top, rest = top.item, self._again(top, rest)
+                rest, top = self._again(top, rest), top.item
             waiting.extend(self._onto(tail, rest) for tail in self._beginnings(top))
         self._opened[start] = found = tuple(ready)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import TypeAlias
 
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
@@ -91,7 +92,7 @@ def partition(sets: Iterable[Ranges]) -> list[tuple[Ranges, frozenset[int]]]:
     classes: dict[frozenset[int], list[tuple[int, int]]] = {}
     inside: set[int] = set()
     points = sorted(edges)
-    for low, following in zip(points, points[1:], strict=False):
+    for low, following in pairwise(points):
         inside.symmetric_difference_update(_odd(edges[low]))
         classes.setdefault(frozenset(inside), []).append((low, following - 1))
     normals = [(normal(pairs), held) for held, pairs in classes.items()]

@@ -1,6 +1,6 @@
 """What is held after parsing: jsonschema's validation of whole values. It is imported when a value is checked first.
 
-`standard` writes OpenAPI's `nullable` as JSON Schema, for validator and rules to mean the same. Nothing is ever fetched.
+`standard` writes OpenAPI's `nullable` as JSON Schema, so that validator and rules mean the same. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def known_formats() -> Iterable[str]:
     """The formats that jsonschema checks here."""
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator.FORMAT_CHECKER.checkers
+    return list(Draft202012Validator.FORMAT_CHECKER.checkers)
 
 
 def check_against_metaschema(tool: str, schema: JsonObject) -> None:

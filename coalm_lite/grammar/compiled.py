@@ -1,4 +1,4 @@
-"""A compiled grammar: GBNF for llama.cpp, the automaton of the same rules, the check after parsing, how each is held."""
+"""A compiled grammar: GBNF for llama.cpp, an automaton of the same rules, the check after parsing, what holds what."""
 
 from __future__ import annotations
 

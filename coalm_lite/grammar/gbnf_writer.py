@@ -147,7 +147,7 @@ def _written_out(expression: Expression) -> int:
 
 
 def _steps(rules: Rules) -> int:
-    """How many rules llama.cpp visits while it looks for left recursion: again at each place that can start with one."""
+    """How many rules llama.cpp visits while it looks for left recursion: again for each place that starts with one."""
     empty = _may_be_empty(rules)
     firsts = {name: list(_first_references(body, empty)) for name, body in rules.items()}
     counted: dict[str, int] = {}

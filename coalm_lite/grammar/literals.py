@@ -9,11 +9,12 @@ from coalm_lite.grammar.keywords import ANNOTATIONS
 from coalm_lite.grammar.parts import Part
 from coalm_lite.types import JsonObject, JsonValue
 
+_NAMES = {type(None): "null", bool: "boolean", str: "string", list: "array", dict: "object"}
 _SIMPLE = frozenset({"type", "enum", "nullable"}) | ANNOTATIONS
 
 
 def fitting(root: JsonObject, parts: Sequence[Part]) -> list[JsonValue]:
-    """The values of the first list that fit every part; jsonschema is asked where more than types and lists are said."""
+    """The values of the first list that fit every part; jsonschema is asked where more than types and lists is said."""
     values = _listed(next(part for part in parts if part.has("enum") or part.has("const")))
     for part in parts:
         fits = _simple_check(part) if part.schema.keys() <= _SIMPLE else part_check(root, part.schema)
@@ -47,21 +48,9 @@ def said_types(part: Part) -> set[str] | None:
 
 def _kinds(value: JsonValue) -> set[str]:
     """The types of JSON Schema that a value has; 2.0 is an integer too."""
-    match value:
-        case None:
-            return {"null"}
-        case bool():
-            return {"boolean"}
-        case int():
-            return {"integer", "number"}
-        case float():
-            return {"integer", "number"} if value.is_integer() else {"number"}
-        case str():
-            return {"string"}
-        case list():
-            return {"array"}
-        case dict():
-            return {"object"}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"integer", "number"} if value == value // 1 else {"number"}
+    return {_NAMES[type(value)]}
 
 
 def _shape(value: JsonValue) -> object:

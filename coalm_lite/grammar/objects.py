@@ -33,7 +33,7 @@ _PARAMETER_NAME = ir.sequence(
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """One place's object. `bare`: a call's keyword arguments; `closed`: it has the named members alone if it has any."""
+    """One place's object. `bare`: a call's keyword arguments; `closed`: only the named members, where there are any."""
 
     compiler: Compiler
     parts: Sequence[Part]
@@ -98,8 +98,8 @@ class _Object:
         for part in self.parts:
             own = [pattern for owner, pattern in patterns if owner is part and (owner, pattern) in matched]
             schemas = part.get("patternProperties")
-            for pattern in own if isinstance(schemas, dict) else ():
-                found.append(self.compiler.document.part(schemas[pattern], part, "patternProperties", pattern))
+            if isinstance(schemas, dict):
+                found.extend(self.compiler.document.part(schemas[one], part, "patternProperties", one) for one in own)
             if not own and part.has("additionalProperties"):
                 found.append(
                     self.compiler.document.part(part.get("additionalProperties"), part, "additionalProperties")

@@ -156,7 +156,6 @@ class Document:
 
     def _walked(self, resource: Part, fragment: str, part: Part, reference: str) -> Part | None:
         found: JsonValue = resource.schema
-        holder: Part | None = resource
         steps = [step.replace("~1", "/").replace("~0", "~") for step in fragment.split("/")[1:]]
         taken: list[str] = []
         for step in steps:
@@ -169,7 +168,7 @@ class Document:
             taken.append(step)
         if not isinstance(found, (dict, bool)):
             self._refuse_reference(part, reference)
-        return self.part(found, holder, *taken) if taken else holder
+        return self.part(found, resource, *taken) if taken else resource
 
     def _refuse_reference(self, part: Part, reference: str) -> NoReturn:
         problem = f"{reference!r} leads to no schema inside the document"

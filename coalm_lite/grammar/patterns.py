@@ -2,8 +2,8 @@
 
 Where ECMA-262 and Python differ, a text must pass both: `\\d`, `\\w` and `\\s` are their ASCII characters, `\\D`, `\\W`
 and `\\S` what no alphabet counts among them, `.` is no line break of either, `$` is the very end. Held: what has no
-memory. Look-around, back references, word boundaries, atomic groups and flags raise UnheldError; what Python cannot read
-raises re.error.
+memory. Look-around, back references, word boundaries, atomic groups and flags raise UnheldError; what Python cannot
+read raises re.error.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _sequence(items: Any) -> Pattern:
     return ir.Sequence(tuple(parts))  # type: ignore[arg-type]  # anchors stand inside a pattern only
 
 
-def _part(operation: str, argument: Any) -> Pattern:
+def _part(operation: str, argument: Any) -> Pattern:  # noqa: PLR0911 - one return a kind
     match operation:
         case "LITERAL":
             return ir.Chars(normal([(argument, argument)]))

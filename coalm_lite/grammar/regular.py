@@ -1,7 +1,8 @@
 """Regular languages: deterministic automata over characters, for what needs "and" and "not".
 
 Covers making one of an expression without references (`dfa_of`), of a finite set (`one_of`), of a length (`lengths`),
-and `combined` (and, not, but not). States are bounded by `MOST_STATES`: TooLargeError beyond. Patterns may hold `Anchor`.
+and `combined` (and, not, but not). States are bounded by `MOST_STATES`: TooLargeError beyond. A pattern may have
+`Anchor`s.
 """
 
 from __future__ import annotations
@@ -213,9 +214,8 @@ def _trimmed(classes: Sequence[Ranges], steps: Sequence[tuple[int | None, ...]],
 
 def combined(automata: Sequence[Dfa], wanted: Callable[[tuple[bool, ...]], bool]) -> Dfa:
     """The texts for which `wanted` holds of which automata accept them."""
-    classes = reduce(
-        _refined, [[(ranges, (at,)) for at, ranges in enumerate((*a.classes, _rest(a)))] for a in automata]
-    )
+    alphabets: list[_Symbols] = [[(held, (at,)) for at, held in enumerate((*a.classes, _rest(a)))] for a in automata]
+    classes = reduce(_refined, alphabets)
     first: tuple[int | None, ...] = (0,) * len(automata)
     numbers, waiting = {first: 0}, [first]
     steps: list[tuple[int | None, ...]] = []

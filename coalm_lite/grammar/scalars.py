@@ -11,6 +11,7 @@ from coalm_lite.grammar import ir
 from coalm_lite.grammar.check import known_formats
 from coalm_lite.grammar.formats import FORMATS
 from coalm_lite.grammar.gbnf_writer import MOST_REPEATED
+from coalm_lite.grammar.keywords import How
 from coalm_lite.grammar.numbers import Bounds, decimals, integers
 from coalm_lite.grammar.parts import Part
 from coalm_lite.grammar.patterns import UnheldError, pattern_dfa
@@ -84,7 +85,7 @@ def _format(compiler: Compiler, part: Part) -> list[str]:
         return []
     if name in FORMATS:
         return [FORMATS[name]]
-    how = "check" if name in known_formats() else "annotation"
+    how: How = "check" if name in known_formats() else "annotation"
     compiler.document.hold(part, "format", how, "" if how == "check" else f"{name!r} is unknown here")
     return []
 

@@ -53,7 +53,7 @@ class Compiler:
         root = self.document.root
         whole = [keyword for keyword in ("enum", "const") if keyword in root.schema]
         if root.schema.get("type") != "object" or whole:
-            self.document.refuse("", (whole or ["type"])[0], "a tool's parameters are one object", _ONE_OBJECT)
+            self.document.refuse("", whole[0] if whole else "type", "a tool's parameters are one object", _ONE_OBJECT)
         self._waiting.append((rule, (root,)))
         self._finish(rule, arguments=rule)
 

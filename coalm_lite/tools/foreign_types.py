@@ -11,11 +11,11 @@
 | `list(T)`, `list[T]` | array of T |
 | `any`, no name at all, an empty name | any value |
 
-A type of JSON Schema stays as it is. Of a Java or JavaScript function every parameter is a string, as BFCL asks for them
-(the source text of a value: "new ArrayList<>()", "true"). An enum is read as its type says, `["1", "2"]` of an integer as
-1 and 2, an array's enum of no arrays as that of its items; a value that cannot be read so ("dontcare" of a boolean) is
-kept, and counts more than the type. A default of null admits null. API-Bank names no required parameters. `optional`,
-where BFCL has it, says nothing that `required` does not.
+A type of JSON Schema stays as it is. Of a Java or JavaScript function every parameter is a string, as BFCL asks for
+them (the source text of a value: "new ArrayList<>()", "true"). An enum is read as its type says, `["1", "2"]` of an
+integer as 1 and 2, an array's enum of no arrays as that of its items; a value that cannot be read so ("dontcare" of a
+boolean) is kept, and counts more than the type. A default of null admits null. API-Bank names no required parameters.
+`optional`, where BFCL has it, says nothing that `required` does not.
 """
 
 from __future__ import annotations
@@ -89,13 +89,14 @@ class _Reader:
         read = _kept(schema)
         if kind:
             read["type"] = kind
-        items = schema.get("items", {"type": item} if item else None)
+        items: JsonValue = {"type": item} if item else schema.get("items")
         if items is not None and kind in ("array", ""):
             read["items"] = self.schema(items, f"{pointer}/items")
         if isinstance(properties := schema.get("properties"), dict):
             read["properties"] = self.properties(properties, pointer)
         if isinstance(required := schema.get("required"), list):
-            read["required"] = [name for name in required if name in (properties or ())]
+            known = properties if isinstance(properties, dict) else {}
+            read["required"] = [name for name in required if name in known]
         if isinstance(listed := schema.get("enum"), list):
             _add_enum(read, listed)
         return _admitting_null(read) if schema.get("default", ...) is None else read
