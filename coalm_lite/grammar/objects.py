@@ -14,7 +14,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from coalm_lite.grammar import ir
-from coalm_lite.grammar.parts import Part
+from coalm_lite.grammar.parts import Held, Part
 from coalm_lite.grammar.patterns import pattern_dfa
 from coalm_lite.grammar.regular import Dfa, TooLargeError, but_not, combined, dfa_of
 from coalm_lite.grammar.scalars import holds
@@ -64,6 +64,13 @@ class _Object:
             for part, _ in found:
                 self.compiler.document.hold(part, "patternProperties", "check", "too many patterns")
         return found
+
+    def note(self, keyword: str, part: Part, note: str) -> None:
+        """Says more of how the grammar holds a keyword of the part."""
+        if part.has(keyword):
+            self.compiler.document.held[part.pointer, keyword] = Held(
+                self.compiler.document.name, part.pointer, keyword, "grammar", note
+            )
 
     def is_checked(self) -> bool:
         """Whether some pattern is left to the check, so that the rules must allow any further member."""
@@ -167,8 +174,14 @@ def _key(place: _Object, name: str) -> ir.Expression:
 def _further(place: _Object, names: dict[str, bool]) -> Iterator[ir.Expression]:
     """The members beyond the named ones, one option for each set of patterns that their names match."""
     patterns = place.patterns()
+    try:
+        unnamed = [but_not(names)] if names else []
+    except TooLargeError:  # then there are none: to be strict is never wrong
+        for part in place.parts:
+            place.note("additionalProperties", part, "never written: too many named members to tell others apart")
+        return
     if place.is_checked():
-        yield _further_member(place, [but_not(names)] if names else [], ir.Ref("any"), f"{place.rule}-key")
+        yield _further_member(place, unnamed, ir.Ref("any"), f"{place.rule}-key")
         return
     for at, chosen in enumerate(product((False, True), repeat=len(patterns))):
         matched = frozenset(pattern for pattern, is_in in zip(patterns, chosen, strict=True) if is_in)
@@ -177,16 +190,24 @@ def _further(place: _Object, names: dict[str, bool]) -> Iterator[ir.Expression]:
         schemas = place.others(matched, patterns)
         if any(part.allows_nothing for part in schemas):
             continue
-        automata = [but_not(names)] if names else []
-        if patterns:
-            wanted = (*([True] if names else []), *chosen)
-            try:
-                every = [*automata, *(pattern_dfa(pattern) for _, pattern in patterns)]
-                automata = [combined(every, lambda held, wanted=wanted: held == wanted)]  # type: ignore[misc]
-            except TooLargeError:
-                place.compiler.document.hold(patterns[0][0], "patternProperties", "check", "too many states")
+        languages = _languages(place, unnamed, patterns, chosen)
         value = place.compiler.value(schemas, f"{place.rule}-more{at}")
-        yield _further_member(place, automata, value, f"{place.rule}-key{at}")
+        yield _further_member(place, languages, value, f"{place.rule}-key{at}")
+
+
+def _languages(
+    place: _Object, unnamed: list[Dfa], patterns: Sequence[tuple[Part, str]], chosen: Sequence[bool]
+) -> list[Dfa]:
+    """The automaton of the names that match the chosen patterns and no other; none where any name will do."""
+    if not patterns:
+        return unnamed
+    wanted = (*(True for _ in unnamed), *chosen)
+    every = [*unnamed, *(pattern_dfa(pattern) for _, pattern in patterns)]
+    try:
+        return [combined(every, lambda held: held == wanted)]
+    except TooLargeError:
+        place.compiler.document.hold(patterns[0][0], "patternProperties", "check", "too many states")
+        return unnamed
 
 
 def _further_member(place: _Object, names: Sequence[Dfa], value: ir.Expression, rule: str) -> ir.Expression:

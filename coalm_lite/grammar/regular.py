@@ -1,7 +1,7 @@
 """Regular languages: deterministic automata over characters, for what needs "and" and "not".
 
-Covers making one of an expression without references (`dfa_of`), of a finite set (`one_of`), of a length (`lengths`),
-and `combined` (and, not, but not). States are bounded by `MOST_STATES`: TooLargeError beyond. A pattern may have
+Covers making one of an expression without references (`dfa_of`), of what is not in a list (`but_not`), of a length
+(`lengths`), and `combined` (and, not). States are bounded by `MOST_STATES`: TooLargeError beyond. A pattern may have
 `Anchor`s.
 """
 
@@ -13,7 +13,7 @@ from functools import reduce
 from typing import TypeAlias
 
 from coalm_lite.grammar import ir
-from coalm_lite.grammar.charset import ALL, Ranges, intersection, partition, union
+from coalm_lite.grammar.charset import ALL, Ranges, charset, complement, intersection, partition, union
 
 MOST_STATES = 1500
 _MOST_PARTS = 6000
@@ -273,8 +273,8 @@ def lengths(least: int, most: int | None) -> Dfa:
     return Dfa((ALL,), (*steps, last), tuple(state >= least for state in range(count + 1)))
 
 
-def one_of(texts: Iterable[str]) -> Dfa:
-    """Exactly these texts."""
+def but_not(texts: Iterable[str]) -> Dfa:
+    """Every text except these."""
     nodes: list[dict[str, int]] = [{}]
     ends: set[int] = set()
     for text in texts:
@@ -285,17 +285,11 @@ def one_of(texts: Iterable[str]) -> Dfa:
                 nodes.append({})
             at = nodes[at][character]
         ends.add(at)
-    if len(nodes) > MOST_STATES:
+    if len(nodes) >= MOST_STATES:
         raise TooLargeError
     characters = sorted({character for node in nodes for character in node})
-    classes = [((ord(character),) * 2,) for character in characters]
-    steps = [tuple(node.get(character) for character in characters) for node in nodes]
-    return _trimmed(classes, steps, [at in ends for at in range(len(nodes))])
-
-
-def but_not(texts: Iterable[str]) -> Dfa:
-    """Every text except these."""
-    return combined([one_of(texts)], lambda held: not held[0])
-
-
-ANY_TEXT = Dfa((ALL,), ((0,),), (True,))
+    elsewhere = len(nodes)
+    rows: list[tuple[int | None, ...]] = [(*(node.get(c, elsewhere) for c in characters), elsewhere) for node in nodes]
+    classes = (*(charset(character) for character in characters), complement(charset(*characters)))
+    accepting = (*(at not in ends for at in range(elsewhere)), True)
+    return Dfa(classes, (*rows, (elsewhere,) * len(classes)), accepting)
