@@ -176,6 +176,8 @@ def _key(place: _Object, name: str) -> ir.Expression:
 def _further(place: _Object, names: dict[str, bool]) -> Iterator[ir.Expression]:
     """The members beyond the named ones, one option for each set of patterns that their names match."""
     patterns = place.patterns()
+    if not patterns and not place.is_checked() and not place.allows_others(names):
+        return
     try:
         unnamed = [but_not(names)] if names else []
     except TooLargeError:  # then there are none: to be strict is never wrong
