@@ -34,6 +34,7 @@ COMMANDS = {
     "convert": "Convert a Llama checkpoint in one pass.",
     "imatrix": "Measure a model for quantizing it with less loss.",
     "grammar": "Print the grammar of the calls of some tools.",
+    "bench": "Measure how fast a model is on this machine.",
     "doctor": "Check this machine and this installation.",
 }
 # Except where that name is a builtin's, which the module would hide in this package.
