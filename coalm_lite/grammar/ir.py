@@ -172,7 +172,7 @@ def references(expression: Expression) -> set[str]:
 
 def pruned(rules: Rules, root: str) -> dict[str, Expression]:
     """The rules that `root` needs, without the options that no text can finish; no `root` if it has no text at all."""
-    productive = _productive(rules)
+    productive = _productive(_needed(rules, root))
     if root not in productive:
         return {}
     kept: dict[str, Expression] = {}
@@ -183,6 +183,18 @@ def pruned(rules: Rules, root: str) -> dict[str, Expression]:
             kept[name] = _without_dead(rules[name], productive)
             waiting.extend(references(kept[name]))
     return {name: kept[name] for name in rules if name in kept}
+
+
+def _needed(rules: Rules, root: str) -> dict[str, Expression]:
+    """The rules that `root` leads to."""
+    found: dict[str, Expression] = {}
+    waiting = [root]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = rules[name]
+            waiting.extend(references(rules[name]))
+    return found
 
 
 def _productive(rules: Rules) -> set[str]:

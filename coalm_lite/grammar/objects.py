@@ -40,6 +40,7 @@ class _Object:
     rule: str
     bare: bool
     closed: bool
+    is_call: bool
 
     def names(self) -> dict[str, bool]:
         """The named members in order, and which are required."""
@@ -117,15 +118,16 @@ class _Object:
         """Whether members may come that match no pattern."""
         if any(part.has("additionalProperties") for part in self.parts):
             return True
-        is_listed = bool(names) or self.bare or any(part.has("patternProperties") for part in self.parts)
+        is_listed = bool(names) or self.is_call or any(part.has("patternProperties") for part in self.parts)
         return not (self.closed and is_listed)
 
 
 def members(
-    compiler: Compiler, parts: Sequence[Part], rule: str, *, bare: bool = False, closed: bool = False
+    compiler: Compiler, parts: Sequence[Part], rule: str, *, is_call: bool = False, closed: bool = False
 ) -> ir.Expression:
-    """The members of the objects that fit all parts, without braces; `bare`: as keyword arguments of a call."""
-    place = _Object(compiler, parts, rule, bare, closed)
+    """The members of the objects that fit all parts, without braces; `is_call`: a call's arguments, all named."""
+    bare = is_call and compiler.syntax.keyword_arguments
+    place = _Object(compiler, parts, rule, bare, closed, is_call)
     names = place.names()
     written = [
         (ir.sequence(_key(place, name), compiler.value(place.member(name), f"{rule}-{at}")), required)
@@ -174,6 +176,8 @@ def _key(place: _Object, name: str) -> ir.Expression:
 def _further(place: _Object, names: dict[str, bool]) -> Iterator[ir.Expression]:
     """The members beyond the named ones, one option for each set of patterns that their names match."""
     patterns = place.patterns()
+    if not patterns and not place.is_checked() and not place.allows_others(names):
+        return
     try:
         unnamed = [but_not(names)] if names else []
     except TooLargeError:  # then there are none: to be strict is never wrong

@@ -137,7 +137,7 @@ class Compiler:
         if "object" not in self._types(parts):
             return self.nothing(parts, "type", "is not object")
         self._check_parameters(parts)
-        inside = objects.members(self, parts, rule, bare=self.syntax.keyword_arguments, closed=True)
+        inside = objects.members(self, parts, rule, is_call=True, closed=True)
         return inside if self.syntax.keyword_arguments else _braced(inside)
 
     def _check_parameters(self, parts: Sequence[Part]) -> None:
