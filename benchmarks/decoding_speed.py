@@ -53,7 +53,7 @@ def replays(engine: LlamaEngine, folder: Path, count: int) -> Iterator[Replay]:
         text = hammer.render_reply(Message("assistant", calls=calls))
         prompt = engine.tokenize(hammer.render([Message("user", "Please do what is asked.")], tools))
         gold = engine.tokenize((Segment(text),))
-        if grammar.accepts(text) and len(prompt) < 600 and len(gold) < 200:
+        if grammar.accepts(text) and len(prompt) < 300 and len(gold) < 200:
             yield prompt, gold, grammar
 
 
