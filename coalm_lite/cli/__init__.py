@@ -28,7 +28,7 @@ COMMANDS = {
     "list": "List the models on this machine.",
     "show": "Show what is known of a model on this machine.",
     "use": "Choose the model that chat uses when none is named.",
-    "verify": "Check models, alone or against their source.",
+    "verify": "Check that models are unchanged, or hold one against its source.",
     "rm": "Delete pulled models.",
     "prune": "Delete what interrupted pulls left.",
     "convert": "Convert a Llama checkpoint in one pass.",

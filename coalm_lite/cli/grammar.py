@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @verbosity_options
 def grammar(tools: Path, dialect: str, explain: bool, as_json: bool) -> None:
-    """Print the grammar of the calls of some tools, as llama.cpp reads it (GBNF).
+    """Print the grammar of the calls of some tools.
 
-    TOOLS is a JSON file: a list of tools with name, description and parameters (JSON Schema), or in OpenAI's form. With
-    --explain: which keyword is held by the grammar, which by a check after a call is read (the model then sees the
-    error), and which says nothing (annotation). A keyword that nothing can hold is an error, exit code 2.
+    It is GBNF, as llama.cpp reads it. TOOLS is a JSON file: a list of tools with name, description and parameters (JSON
+    Schema), or in OpenAI's form. With --explain: which keyword is held by the grammar, which by a check after a call is
+    read (the model then sees the error), and which says nothing (annotation). A keyword that nothing can hold is an
+    error, exit code 2.
     """
     compiled = dialects.get(dialect).compiled(_read(tools))
     if explain and as_json:
