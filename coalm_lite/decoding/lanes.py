@@ -70,11 +70,23 @@ class ManyLanes:
         self.count = engine.sequences
         self.batch_tokens = engine.batch_tokens
         self.verifies = engine.can_cut
-        self.held = engine.held
-        self.free_tokens = engine.free_tokens
-        self.cut = engine.cut
-        self.compute = engine.compute
         self._reused = [0] * self.count
+
+    def held(self, lane: int) -> Sequence[int]:
+        """What the lane's sequence holds."""
+        return self._engine.held(lane)
+
+    def free_tokens(self) -> int:
+        """The room left in the common cache."""
+        return self._engine.free_tokens()
+
+    def cut(self, lane: int, count: int) -> int:
+        """Keep `count` tokens; returns how many are left."""
+        return self._engine.cut(lane, count)
+
+    def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> Sequence[Rows]:
+        """Append the stretches in one batch; the logits of each."""
+        return [list(rows) for rows in self._engine.compute(stretches, cancel)]
 
     def reused(self, lane: int) -> int:
         """How many tokens of the prompt were there before."""

@@ -81,7 +81,7 @@ class SnapshotFolder:
         if 2 * (len(tokens) + snapshot.state.nbytes) > self.limit_bytes:
             return None
         digest = sha256(tokens)
-        digest.update(snapshot.state)
+        digest.update(snapshot.state.data)
         header = {"key": key, "tokens": len(tokens), "state": snapshot.state.nbytes, "sha256": digest.hexdigest()}
         path = self.folder / f"{sha256(key.encode() + tokens).hexdigest()[:32]}{_SUFFIX}"
         try:
@@ -124,7 +124,7 @@ class SnapshotFolder:
         except OSError:
             return None
         digest = sha256(data)
-        digest.update(state)
+        digest.update(state.data)
         if header is None or len(state) != header.state_bytes or digest.hexdigest() != header.digest:
             self._drop(path)
             return None
