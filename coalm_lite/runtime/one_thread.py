@@ -1,9 +1,14 @@
-"""A door that one thread at a time passes: engines are not thread-safe, and two threads inside end the process."""
+"""A door that one thread at a time passes: engines are not thread-safe, and two threads inside end the process.
+
+Beside it, what everything behind such a door is: closed at the end of a `with` block.
+"""
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
+from typing import Self
 
 from coalm_lite.errors import DecodingError
 
@@ -31,3 +36,19 @@ class OneThread:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+
+
+class ClosedAtExit(ABC):
+    """Something with a `close` that also works as a context manager."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free everything; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -20,7 +19,7 @@ from coalm_lite.errors import DecodingError, MissingExtraError, ModelError
 from coalm_lite.runtime.base import Cancel, Cancelled, Constraint, Prefill, check_room, common_prefix_length
 from coalm_lite.runtime.llamacpp import LlamaVocabulary
 from coalm_lite.runtime.model_file import check_vocabulary_file, trained_context_tokens
-from coalm_lite.runtime.one_thread import OneThread
+from coalm_lite.runtime.one_thread import ClosedAtExit, OneThread
 from coalm_lite.runtime.onnx_folder import OnnxFolder, read_onnx_folder
 from coalm_lite.runtime.onnx_graph import LOGITS, MASK, POSITIONS, TOKENS, CacheLayout, read_layout
 from coalm_lite.runtime.onnx_options import CPU, DIRECTML, cache_device, check_version, choose_providers
@@ -52,7 +51,7 @@ logger = logging.getLogger("coalm_lite.onnx")
 logger.addHandler(logging.NullHandler())
 
 
-class OnnxEngine:
+class OnnxEngine(ClosedAtExit):
     """An `Engine` on onnxruntime. Make one with `load`, free it with `close` or a `with` block."""
 
     def __init__(
@@ -253,14 +252,6 @@ class OnnxEngine:
                 self._vocabulary.close()
                 self._door.closed = True
                 self._session, self._past, self._logits = None, [], None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _open_session(

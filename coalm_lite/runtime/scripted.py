@@ -8,14 +8,14 @@ accept everything, so a reply may leave its grammar.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coalm_lite.dialects.base import BEGIN_OF_TEXT, END_HEADER, END_OF_TURN, START_HEADER
 from coalm_lite.errors import DecodingError, ModelError
 from coalm_lite.runtime.base import Cancel, Prefill, check_room, common_prefix_length
+from coalm_lite.runtime.one_thread import ClosedAtExit
 from coalm_lite.types import ModelInfo, Prompt
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _VOCABULARY_SIZE = 256 + len(_MARKERS)
 _CERTAIN = 100.0
 
 
-class ScriptedEngine:
+class ScriptedEngine(ClosedAtExit):
     """An `Engine` whose answers are `replies`, in order; `prompts` collects what it was asked.
 
     A `prefill` takes the next reply, unless its tokens are the last prompt and a beginning of the running reply without
@@ -132,14 +132,6 @@ class ScriptedEngine:
     def _check_open(self) -> None:
         if self._closed:
             raise DecodingError("the engine is closed", "Make a new one.")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class ScriptedConstraint:

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -27,7 +26,7 @@ from coalm_lite.runtime.llamacpp.library import LOG, native, start_llama, take_l
 from coalm_lite.runtime.llamacpp.loading import open_context, open_model
 from coalm_lite.runtime.llamacpp.vocabulary import Vocabulary
 from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
-from coalm_lite.runtime.one_thread import OneThread
+from coalm_lite.runtime.one_thread import ClosedAtExit, OneThread
 from coalm_lite.runtime.options import EngineOptions, choose_options, this_machine
 from coalm_lite.types import Prompt
 
@@ -48,7 +47,7 @@ class ColumnSquares:
     tokens: int = 0
 
 
-class ActivationMeter:
+class ActivationMeter(ClosedAtExit):
     """A model that tokens are sent through, and the `sums` of what its matrices were multiplied with.
 
     Make one with `load`, free it with `close` or a `with` block. One thread at a time.
@@ -155,14 +154,6 @@ class ActivationMeter:
             with self._door, self._native:
                 self._door.closed = True
                 self._free()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Collector:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from coalm_lite.errors import DecodingError
@@ -24,7 +23,7 @@ from coalm_lite.runtime.llamacpp.library import native, start_llama, take_log
 from coalm_lite.runtime.llamacpp.loading import cannot_write, open_context, open_model
 from coalm_lite.runtime.llamacpp.vocabulary import Vocabulary
 from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
-from coalm_lite.runtime.one_thread import OneThread
+from coalm_lite.runtime.one_thread import ClosedAtExit, OneThread
 from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS, EngineOptions, choose_options, this_machine
 from coalm_lite.types import ModelInfo, Prompt
 
@@ -38,7 +37,7 @@ _FIRST = 0
 _LOGITS_BATCH_TOKENS = 64  # 33 MB of logits at a time with a vocabulary of 128,256
 
 
-class LlamaEngine:
+class LlamaEngine(ClosedAtExit):
     """An `Engine` with `ManySequences` on llama.cpp. Make one with `load`, free it with `close` or a `with` block."""
 
     def __init__(self, path: Path, texts: dict[str, str], options: EngineOptions) -> None:
@@ -233,11 +232,3 @@ class LlamaEngine:
             with self._door:
                 self._door.closed = True
                 self._free()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,19 +5,17 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from coalm_lite.runtime.llamacpp.constraint import LlamaConstraint
 from coalm_lite.runtime.llamacpp.library import native, start_llama, take_log
 from coalm_lite.runtime.llamacpp.loading import open_model
 from coalm_lite.runtime.llamacpp.vocabulary import Vocabulary
 from coalm_lite.runtime.model_file import check_vocabulary_file
-from coalm_lite.runtime.one_thread import OneThread
+from coalm_lite.runtime.one_thread import ClosedAtExit, OneThread
 from coalm_lite.types import Prompt
 
 
-class LlamaVocabulary:
+class LlamaVocabulary(ClosedAtExit):
     """What another engine needs of llama.cpp: texts to tokens and back, and grammars. One thread at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -61,11 +59,3 @@ class LlamaVocabulary:
             with self._door:
                 self._door.closed = True
                 self._free()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
