@@ -20,7 +20,7 @@ from typing import Any
 from coalm_lite import dialects
 from coalm_lite.decoding.generate import Generated, generate
 from coalm_lite.errors import OutputError
-from coalm_lite.evals import multiwoz as scoring
+from coalm_lite.evals.multiwoz import states as scoring
 from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.runtime.llamacpp import LlamaEngine

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from coalm_lite.evals import multiwoz
+from coalm_lite.evals.multiwoz import states as multiwoz
 from coalm_lite.types import JsonObject, JsonValue, Message, ToolCall
 from nano.demo_tools import DEMO_TOOLS
 from nano.examples import Example, Step, conversation_example

@@ -27,6 +27,7 @@ LAYERS = (
     ("hub", "store", "pull", "runtime", "decoding", "tools", "trimming"),
     ("session",),
     ("evals", "converters"),
+    ("report",),
     ("cli",),
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coalm_lite.evals import multiwoz
+from coalm_lite.evals.multiwoz import states as multiwoz
 from coalm_lite.types import Message, ToolCall
 
 

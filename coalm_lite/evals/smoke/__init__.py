@@ -1,0 +1,1 @@
+"""Sixty items written for this project, inside the package: `eval` works offline out of the box."""

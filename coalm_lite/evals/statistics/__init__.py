@@ -1,0 +1,1 @@
+"""Paired statistics of two runs: intervals, tests, the verdict, and how many items a question needs."""

@@ -1,0 +1,1 @@
+"""What two or more runs say about a quantized model, as HTML, Markdown and JSON."""
