@@ -51,6 +51,10 @@ class DecodingError(CoalmError):
     """llama.cpp (or another engine) reported a failure while it computed."""
 
 
+class EvalError(CoalmError):
+    """A run file or a benchmark's data cannot be read, or two runs cannot be compared."""
+
+
 class ToolError(CoalmError):
     """A tool cannot be registered or its file cannot be read."""
 
