@@ -85,7 +85,10 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One answer: `tokens`, where each ends in the text's UTF-8 bytes, and why it ended."""
+    """One answer: `tokens`, where each ends in the text's UTF-8 bytes, and why it ended.
+
+    `asked`: the last message of the prompt, for a reader of flipped items; "" where it was not kept.
+    """
 
     prompt_sha256: str  # the first 16 hex digits
     prompt_tokens: int
@@ -96,6 +99,7 @@ class Step:
     choices: tuple[Choice, ...] = ()
     agreement: Agreement | None = None
     error: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

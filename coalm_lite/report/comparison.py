@@ -99,7 +99,8 @@ class Likeness:
     """How alike the two models' answers are, whatever their scores.
 
     Items are alike when every answer's text is. Tokens and KL divergence (nats a token, from base to this model) are of
-    a differential run only: None otherwise, and KL also where the base run kept no log-probabilities.
+    a differential run only: None otherwise, and KL also where the base run kept no log-probabilities. `kl_low` to
+    `kl_high` is the 95 % interval of `kl_per_token` (items drawn again by cluster), None where it was not computed.
     """
 
     items: int
@@ -108,6 +109,8 @@ class Likeness:
     tokens_same: int | None = None
     kl_per_token: float | None = None
     kl_places: int = 0
+    kl_low: float | None = None
+    kl_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
