@@ -4,7 +4,7 @@ Joint goal accuracy: the share of user turns whose whole cumulative state equals
 domains (arXiv 2104.00773). Normalisation, which any figure depends on: values are compared in lower case with folded
 white space; empty and "none" are no value; a gold value may hold alternatives separated by `|`, any of which counts.
 Utterances can be put into the lower-case, spaced form of the usual training files by `normalise_utterance`.
-Not covered here: Success and Inform.
+Not covered here: Success and Inform (task.py).
 """
 
 from __future__ import annotations
@@ -121,13 +121,17 @@ class StateScore:
 
 def score_states(pairs: Iterable[tuple[Mapping[str, str], Mapping[str, str]]]) -> StateScore:
     """Joint goal accuracy and micro-averaged slot F1 of (predicted, gold) cumulative states, one pair a turn."""
-    turns = joint = hits = found = wanted = 0
+    turns = joint = hits = sizes = 0
     for predicted, gold in pairs:
         turns += 1
         joint += states_equal(predicted, gold)
-        values = {slot: normalise_value(value) for slot, value in predicted.items() if normalise_value(value)}
-        golden = {slot: _alternatives(value) for slot, value in gold.items() if normalise_value(value)}
-        hits += sum(values.get(slot, "") in options for slot, options in golden.items())
-        found, wanted = found + len(values), wanted + len(golden)
-    f1 = 2 * hits / (found + wanted) if found + wanted else 1.0
-    return StateScore(joint / turns if turns else 0.0, f1, turns)
+        hit, size = slot_hits(predicted, gold)
+        hits, sizes = hits + hit, sizes + size
+    return StateScore(joint / turns if turns else 0.0, 2 * hits / sizes if sizes else 1.0, turns)
+
+
+def slot_hits(predicted: Mapping[str, str], gold: Mapping[str, str]) -> tuple[int, int]:
+    """How many slots are right, and how many both states have together: F1 is twice the first over the second."""
+    values = {slot: text for slot, value in predicted.items() if (text := normalise_value(value))}
+    golden = {slot: _alternatives(value) for slot, value in gold.items() if normalise_value(value)}
+    return sum(values.get(slot, "") in options for slot, options in golden.items()), len(values) + len(golden)
