@@ -16,7 +16,7 @@ from typing import TypeAlias
 from coalm_lite.decoding.drafts import PromptLookup, Recorded
 from coalm_lite.decoding.guide import Guide, TextGrammar, guide_for
 from coalm_lite.decoding.lanes import Rows, lanes_of
-from coalm_lite.decoding.pace import pace_of
+from coalm_lite.decoding.pace import Pace, pace_of
 from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.writer import Counts, Writer
 from coalm_lite.errors import CoalmError, DecodingError
@@ -73,6 +73,26 @@ class Failed:
 AnswerEvent: TypeAlias = Piece | Generated | Failed
 
 
+@dataclass(slots=True)
+class Spent:
+    """What a scheduler's batches took; a batch's time is shared out by its tokens. Guesses count as the answers'."""
+
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    prompt_s: float = 0.0
+    answer_s: float = 0.0
+    batches: int = 0
+
+    def add(self, prompt_tokens: int, answer_tokens: int, seconds: float) -> None:
+        """Take a batch's cost."""
+        share = prompt_tokens / max(1, prompt_tokens + answer_tokens)
+        self.prompt_tokens += prompt_tokens
+        self.answer_tokens += answer_tokens
+        self.prompt_s += seconds * share
+        self.answer_s += seconds * (1 - share)
+        self.batches += 1
+
+
 class _Slot:
     """A request in work on a lane."""
 
@@ -95,10 +115,12 @@ class _Slot:
 class Scheduler:
     """Serves requests on `engine`. Not thread-safe; a request's `cancel` may be set from other threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pace: Pace | None = None) -> None:
+        """`pace` replaces what was measured with this engine: for runs that must not depend on measured time."""
+        self.spent = Spent()
         self._engine = engine
         self._lanes = lanes_of(engine)
-        self._pace = pace_of(engine)
+        self._pace = pace or pace_of(engine)
         self._queue: deque[tuple[int, Request, float]] = deque()
         self._slots: list[_Slot] = []
         self._started: dict[int, float] = {}
@@ -268,12 +290,20 @@ class Scheduler:
             yield from self._end(slot, slot.writer.stop("cancelled"))
             return
         now = time.perf_counter()
-        self._pace.cost.measured(sum(len(stretch.tokens) for _, stretch in stretches), now - began)
+        tokens = sum(len(stretch.tokens) for _, stretch in stretches)
+        prompts = sum(self._prompt_part(slot, stretch) for slot, stretch in stretches)
+        self.spent.add(prompts, tokens - prompts, now - began)
+        self._pace.cost.measured(tokens, now - began)
         for (slot, stretch), logits in zip(stretches, rows, strict=True):
             del slot.waiting[: len(stretch.tokens)]
             if not slot.waiting:
                 slot.prefilled_at = slot.prefilled_at or now
                 yield from self._take(slot, logits)
+
+    def _prompt_part(self, slot: _Slot, stretch: Stretch) -> int:
+        """How many of the tokens that were just computed are the prompt's."""
+        before = len(self._lanes.held(slot.lane)) - len(stretch.tokens)
+        return max(0, min(len(stretch.tokens), len(slot.request.prompt) - before))
 
     def _take(self, slot: _Slot, logits: Rows) -> Iterator[tuple[int, AnswerEvent]]:
         try:
