@@ -38,6 +38,15 @@ class TextState(Protocol):
         """The sets of characters that may come next, each as ranges of code points."""
         ...
 
+    @property
+    def ending_bytes(self) -> int:
+        """How many bytes `ending` has."""
+        ...
+
+    def ending(self) -> bytes:
+        """The shortest text that completes this one; b"" where it may end."""
+        ...
+
 
 class TextGrammar(Protocol):
     """A grammar in both its forms."""

@@ -12,6 +12,7 @@ import codecs
 from collections.abc import Iterable, Iterator
 
 from coalm_lite.grammar.charset import Ranges, contains, intersection
+from coalm_lite.grammar.ending import Endings, plainest
 from coalm_lite.grammar.ir import Chars, Choice, Expression, Literal, Ref, Repeat, Rules, Sequence
 
 _REMEMBERED = 50_000  # states and stacks; then everything is forgotten and found again
@@ -101,6 +102,41 @@ class State:
         point = first.pop() if len(first) == 1 else None
         return "" if point is None else chr(point)
 
+    @property
+    def ending_bytes(self) -> int:
+        """How many bytes the shortest text has that completes this one; 0 where it may end."""
+        if self.may_end:
+            return 0
+        endings = self._automaton.endings
+        if not self._pending:
+            return min(map(endings.length, self._stacks))
+        return min(len(first.encode()) + endings.length(rest) for first, rest in self._finishes()) - len(self._pending)
+
+    def ending(self) -> bytes:
+        """The shortest text that completes this one, always the same of several; b"" where it may end."""
+        if self.may_end:
+            return b""
+        endings = self._automaton.endings
+        if not self._pending:
+            return endings.shortest(self._stacks).encode()
+        whole = min(
+            (first + endings.text(rest) for first, rest in self._finishes()),
+            key=lambda text: (len(text.encode()), text),
+        )
+        return whole.encode()[len(self._pending) :]
+
+    def _finishes(self) -> Iterator[tuple[str, _Stack | None]]:
+        """The character that was begun, finished in each way to read the text, and what is to come then."""
+        points = _completions(self._pending)
+        for stack in self._stacks:
+            if stack is None:
+                continue
+            top = stack.top
+            ranges = intersection(top.ranges if isinstance(top, Chars) else _first_of(top), points)
+            if ranges:
+                rest = self._automaton.behind(top, stack.rest) if isinstance(top, Literal) else stack.rest
+                yield plainest(ranges), rest
+
     def next_characters(self) -> list[Ranges]:
         """The sets of characters that may come next, one a way to read the text so far."""
         return [] if self._pending else list(self._choices())
@@ -161,6 +197,7 @@ class Automaton:
         self._rules = rules
         self._root = Ref(root)
         self._begun: dict[Expression, tuple[tuple[Expression, ...], ...]] = {}
+        self._endings: Endings | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -170,6 +207,15 @@ class Automaton:
         self._opened: dict[_Stack | None, tuple[_Stack | None, ...]] = {}
         self._states: dict[frozenset[_Stack | None], State] = {}
         self._start: State | None = None
+        if self._endings is not None:
+            self._endings.forget()
+
+    @property
+    def endings(self) -> Endings:
+        """The shortest texts of the rules, found when they are first asked for."""
+        if self._endings is None:
+            self._endings = Endings(self._rules)
+        return self._endings
 
     @property
     def start(self) -> State:

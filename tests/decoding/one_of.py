@@ -45,3 +45,11 @@ class OneOf:
 
     def next_characters(self) -> list[Sequence[tuple[int, int]]]:
         return [((ord(rest[0]), ord(rest[0])),) for rest in self.left if rest]
+
+    @property
+    def ending_bytes(self) -> int:
+        return len(self.ending())
+
+    def ending(self) -> bytes:
+        rests = [text.encode()[len(self.data) :] for text in self.texts if text.encode().startswith(self.data)]
+        return min(rests, key=lambda rest: (len(rest), rest))
