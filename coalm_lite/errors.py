@@ -51,6 +51,10 @@ class DecodingError(CoalmError):
     """llama.cpp (or another engine) reported a failure while it computed."""
 
 
+class ServerError(CoalmError):
+    """A server that runs a model, or the way to it, refused, failed, or answered what cannot be read."""
+
+
 class EvalError(CoalmError):
     """A run file or a benchmark's data cannot be read, or two runs cannot be compared."""
 

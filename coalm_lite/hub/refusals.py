@@ -65,10 +65,10 @@ def offline(wanted: str, reason: str) -> HubError:
 
 def unreachable(error: BaseException, url: str) -> UnreachableError:
     """The error for an address from which no whole answer came."""
-    proxy = _proxy_of(url)
+    proxy = proxy_of(url)
     way = f" through the proxy {proxy}" if proxy else ""
     hint = f"Check the network{', the proxy' if proxy else ''} and HF_ENDPOINT, then run it again. {_EMBEDDED_HINT}"
-    return UnreachableError(f"no answer from {_origin_text(url)}{way}: {_innermost(error)}", hint)
+    return UnreachableError(f"no answer from {_origin_text(url)}{way}: {innermost(error)}", hint)
 
 
 def no_hub(url: str, what: str) -> HubError:
@@ -93,7 +93,7 @@ def refused(status: int, headers: Mapping[str, str], repository: str, wanted: st
         return _no_repository(status, repository, wanted)
     if status == 407:
         return HubError("the proxy asks for a name and a password", "Put them into HTTPS_PROXY, as its owner says.")
-    reason = _plain(headers.get("X-Error-Message", "")) or "no reason was given"
+    reason = plain(headers.get("X-Error-Message", "")) or "no reason was given"
     return HubError(f"{wanted}: the Hub refuses with status {status}: {reason}")
 
 
@@ -130,12 +130,12 @@ _BY_CODE: Mapping[str, Callable[[int, str, str], HubError]] = {
 def _temporary(status: int, headers: Mapping[str, str]) -> TemporaryError:
     if status == 429:
         hint = "Wait some minutes and run it again; with a token (`hf auth login`) the Hub allows more."
-        return TemporaryError("the Hub asks to slow down (status 429)", hint, _retry_after_s(headers))
+        return TemporaryError("the Hub asks to slow down (status 429)", hint, retry_after_s(headers))
     hint = "Run it again later; https://status.huggingface.co tells of known faults."
-    return TemporaryError(f"the Hub is in trouble (status {status})", hint, _retry_after_s(headers))
+    return TemporaryError(f"the Hub is in trouble (status {status})", hint, retry_after_s(headers))
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """The wait that a server asks for, in either of the header's two forms; None when it names none."""
     told = headers.get("Retry-After", "").strip()
     if told.isascii() and told.isdigit():
@@ -146,7 +146,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _proxy_of(url: str) -> str:
+def proxy_of(url: str) -> str:
     """Host and port of the proxy that the environment sets for an address, never its password; empty when none."""
     parts = urlsplit(url)
     proxies = getproxies()
@@ -162,18 +162,18 @@ def _origin_text(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _innermost(error: BaseException) -> str:
+def innermost(error: BaseException) -> str:
     """What the first of a chain of errors says: the libraries above it add only their own names."""
-    said = _plain(str(error))
+    said = plain(str(error))
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
-        said = _plain(str(link)) or said
+        said = plain(str(link)) or said
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return said or type(error).__name__
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A server's or a library's words, on one line and not too long."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:300]
