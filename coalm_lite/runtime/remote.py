@@ -16,10 +16,10 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Self
 
-from coalm_lite.dialects.base import BEGIN_OF_TEXT, END_HEADER, END_OF_TURN, START_HEADER
+from coalm_lite.dialects.base import BEGIN_OF_TEXT, END_HEADER, END_OF_TURN, START_HEADER, instruct_prompt
 from coalm_lite.errors import ContextFullError, ServerError, UsageError
 from coalm_lite.hub.backoff import Waits
-from coalm_lite.runtime.remote_answers import Completion, prompt_tokens, read_completion
+from coalm_lite.runtime.remote_answers import Completion, read_completion, read_usage
 from coalm_lite.runtime.remote_http import ANSWER_S, RefusedError, Transport
 from coalm_lite.types import JsonObject, Prompt
 
@@ -27,6 +27,7 @@ CHAT_TEMPLATE = "server-chat"
 _LLAMA_CPP = "llamacpp"
 _MARKERS = (BEGIN_OF_TEXT, START_HEADER, END_HEADER, END_OF_TURN)
 _MOST_SHOWN = 12
+_HELLO = instruct_prompt("Say hello.", "Hello")
 _CHAT_HINT = (
     "CoALM's prompts need text completions. --chat sends the instruction by chat completions instead: in the server's"
     " template, which is not the trained form, so such a run compares with no other."
@@ -64,20 +65,28 @@ class RemoteServer:
         model: str = "",
         *,
         chat: bool = False,
+        logprobs: int = 0,
         parallel: int = 8,
         answer_s: float = ANSWER_S,
         waits: Waits | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Asks the server what it serves, and how it reads a prompt. UsageError when `model` is none of its models."""
+        """Asks the server what it serves, and how it reads a prompt. UsageError when `model` is none of its models.
+
+        `logprobs`: how many log-probabilities are wanted a token; none are asked for when the server does not tell
+        the tokens' numbers with them.
+        """
         self.chat = chat
         self._transport = Transport(address, connections=parallel, answer_s=answer_s, waits=waits, tell=tell)
         self.model = RemoteModel(model)
         self._adds_begin = False
+        self._logprobs = logprobs
         try:
             self.model = self._described(model)
             if not chat:
                 self._adds_begin = self._probe()
+            if logprobs:
+                self._logprobs = logprobs if self.complete(_HELLO, 1).choices else 0
         except BaseException:
             self.close()
             raise
@@ -87,7 +96,12 @@ class RemoteServer:
         """Where it is, as https://host/v1."""
         return self._transport.address
 
-    def complete(self, prompt: Prompt, max_tokens: int, *, logprobs: int = 0, grammar: str = "") -> Completion:
+    @property
+    def top_logprobs(self) -> int:
+        """How many log-probabilities come with each token of an answer."""
+        return self._logprobs
+
+    def complete(self, prompt: Prompt, max_tokens: int, grammar: str = "") -> Completion:
         """The greedy answer to a prompt.
 
         Raises ContextFullError when the prompt does not fit, UsageError when plain text in it would be read as a
@@ -99,10 +113,10 @@ class RemoteServer:
         if grammar:
             body["grammar"] = grammar
         if self.chat:
-            wanted: dict[str, object] = {"logprobs": True, "top_logprobs": logprobs} if logprobs else {}
+            wanted: dict[str, object] = {"logprobs": True, "top_logprobs": self._logprobs} if self._logprobs else {}
             answer = self._post("chat/completions", {**body, **wanted, "messages": chat_messages(prompt)})
         else:
-            wanted = {"logprobs": logprobs} if logprobs else {}
+            wanted = {"logprobs": self._logprobs} if self._logprobs else {}
             text = self._text(prompt)
             answer = self._post("completions", {**body, **wanted, "prompt": text, "stop": [END_OF_TURN]})
         return read_completion(answer, chat=self.chat)
@@ -183,7 +197,7 @@ class RemoteServer:
 
     def _counted(self, text: str) -> int:
         body = {"model": self.model.id, "prompt": text, "max_tokens": 1, "temperature": 0}
-        return prompt_tokens(self._post("completions", body))
+        return read_usage(self._post("completions", body)).prompt_tokens
 
 
 def chat_messages(prompt: Prompt) -> list[dict[str, str]]:

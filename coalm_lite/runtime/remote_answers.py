@@ -26,16 +26,24 @@ class RemoteChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How many tokens the server counted; 0 where it does not tell. `cached_tokens` of the prompt's were there."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    answer_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """An answer. `tokens`, where each `ends` in the text's UTF-8 bytes and `choices` are empty where no number is told.
 
-    `choices` has one more entry than `tokens` where the server tells of the end token too. `prompt_tokens`: 0 where
-    the server does not count.
+    `choices` has one more entry than `tokens` where the server tells of the end token too.
     """
 
     text: str
     end: Literal["stop", "length"]
-    prompt_tokens: int
+    usage: Usage
     tokens: tuple[int, ...] = ()
     ends: tuple[int, ...] = ()
     choices: tuple[RemoteChoice, ...] = ()
@@ -52,14 +60,24 @@ def read_completion(answer: JsonObject, *, chat: bool = False) -> Completion:
     if reason not in ("stop", "length"):
         raise _wrong("choices[0].finish_reason", reason, '"stop" or "length"')
     tokens, ends, places = _tokens(choice.get("logprobs"), text)
-    return Completion(text, "stop" if reason == "stop" else "length", prompt_tokens(answer), tokens, ends, places)
+    return Completion(text, "stop" if reason == "stop" else "length", read_usage(answer), tokens, ends, places)
 
 
-def prompt_tokens(answer: JsonObject) -> int:
-    """How many tokens the server counted in the prompt; 0 where it does not tell."""
-    usage = answer.get("usage")
-    count = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else 0
+def read_usage(answer: JsonObject) -> Usage:
+    """What the server counted."""
+    told = answer.get("usage")
+    usage: JsonObject = told if isinstance(told, dict) else {}
+    told = usage.get("prompt_tokens_details")
+    details: JsonObject = told if isinstance(told, dict) else {}
+    return Usage(
+        _count_of(usage.get("prompt_tokens")),
+        _count_of(details.get("cached_tokens")),
+        _count_of(usage.get("completion_tokens")),
+    )
+
+
+def _count_of(value: JsonValue) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _text(choice: JsonObject, chat: bool) -> str:

@@ -49,16 +49,17 @@ def test_the_prompt_is_the_trained_form_with_one_begin_of_text(served: ModelServ
 
 def test_tokens_are_numbers_where_the_server_tells_them(served: ModelServer) -> None:
     served.answer = lambda _: "[é]"
-    with open_server(served) as remote:
-        answer = remote.complete(PROMPT, 20, logprobs=2)
-        short = remote.complete(PROMPT, 2, logprobs=2)
+    with open_server(served, logprobs=2) as remote:
+        answer, short = remote.complete(PROMPT, 20), remote.complete(PROMPT, 2)
+        assert remote.top_logprobs == 2
     assert (answer.tokens, answer.ends, answer.end) == ((91, 233, 93), (1, 3, 4), "stop")
     assert len(answer.choices) == 4, "the end has its choice too"
     assert answer.choices[0].ids == (91, 63), "the likeliest first"
     assert (short.tokens, short.end, len(short.choices)) == ((91, 233), "length", 2)
     for served.shape in ("openai", "vllm"):
-        with open_server(served) as remote:
-            text_only = remote.complete(PROMPT, 20, logprobs=2)
+        with open_server(served, logprobs=2) as remote:
+            text_only = remote.complete(PROMPT, 20)
+            assert remote.top_logprobs == 0, "numbers of tokens are not told"
         assert (text_only.text, text_only.tokens, text_only.choices) == ("[é]", (), ())
 
 
@@ -72,8 +73,8 @@ def test_a_grammar_goes_to_llama_server_alone(served: ModelServer) -> None:
 
 
 def test_chat_completions_get_the_texts_by_role(served: ModelServer) -> None:
-    with open_server(served, chat=True) as remote:
-        assert remote.complete(PROMPT, 20, logprobs=1).tokens == (91, 93)
+    with open_server(served, chat=True, logprobs=1) as remote:
+        assert remote.complete(PROMPT, 20).tokens == (91, 93)
     asked = served.completions()[-1]
     assert asked.path == "chat/completions"
     (message,) = asked.body["messages"]
