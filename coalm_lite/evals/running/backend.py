@@ -6,6 +6,7 @@ knows nothing of suites. What was asked is recorded by the backend, since it alo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,9 +28,9 @@ class Question:
     recorded: Step | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Costs:
-    """What a backend's answers took so far. A server's are counted as far as it tells.
+    """What a backend's answers took so far, counted up. A server's are counted as far as it tells.
 
     `computed_tokens` of the `prompt_tokens` were computed, the others shared; `sampling_s` is choosing tokens, grammars
     and bookkeeping; `prompting_s` is writing and tokenizing prompts.
@@ -42,7 +43,7 @@ class Costs:
     prefill_s: float = 0.0
     decode_s: float = 0.0
     sampling_s: float = 0.0
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 class Backend(Protocol):
