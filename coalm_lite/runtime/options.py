@@ -35,7 +35,7 @@ class Machine:
 class EngineOptions:
     """Every choice of a load, explicit. `gpu_layers=-1` is all; `flash_attention=None` leaves it to the engine.
 
-    `sequences` share the context: more of them take no more memory.
+    `sequences` share a room of `room_tokens`, the context's unless more is wanted, and none is longer than the context.
     """
 
     context_tokens: int
@@ -45,6 +45,7 @@ class EngineOptions:
     batch_tokens: int
     flash_attention: bool | None
     sequences: int = 1
+    room_tokens: int = 0
 
 
 def this_machine(gpu_offload: bool) -> Machine:
@@ -76,6 +77,7 @@ def choose_options(
     batch_tokens: int = DEFAULT_BATCH_TOKENS,
     flash_attention: bool | None = None,
     sequences: int = 1,
+    room_tokens: int = 0,
 ) -> EngineOptions:
     """The options for `machine`; UsageError for a wish that cannot be met.
 
@@ -102,6 +104,7 @@ def choose_options(
         batch_tokens=min(_between("batch_tokens", batch_tokens, 1, 1 << 16), context),
         flash_attention=flash_attention,
         sequences=_between("sequences", sequences, 1, MOST_SEQUENCES),
+        room_tokens=max(context, room_tokens),
     )
 
 

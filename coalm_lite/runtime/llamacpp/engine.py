@@ -58,7 +58,7 @@ class LlamaEngine(ClosedAtExit):
             self._can_cut = not (native.llama_model_is_recurrent(model) or native.llama_model_is_hybrid(model))
             self._vocabulary = Vocabulary(native.llama_model_get_vocab(model))
             self._info = ModelInfo(options.context_tokens, self._vocabulary.size, texts)
-            room = options.sequences, options.context_tokens
+            room = options.sequences, max(options.room_tokens, options.context_tokens)
             self._cache = KvCache(self._context, memory, *room, self._vocabulary.size)
             # Runs at close, at garbage collection or at exit, whichever comes first, and once.
             self._free = weakref.finalize(self, undo.pop_all().close)
@@ -74,8 +74,11 @@ class LlamaEngine(ClosedAtExit):
         batch_tokens: int = DEFAULT_BATCH_TOKENS,
         flash_attention: bool | None = None,
         sequences: int = 1,
+        room_tokens: int = 0,
     ) -> Self:
         """The model at `path`; what is None is chosen by `choose_options` (a context of at most 4096 tokens).
+
+        `room_tokens`: what the cache of all sequences together holds, where that is to be more than one context.
 
         Raises ModelError for a file that is no generative model, UsageError for options that do not fit.
         """
@@ -90,6 +93,7 @@ class LlamaEngine(ClosedAtExit):
             batch_tokens=batch_tokens,
             flash_attention=flash_attention,
             sequences=sequences,
+            room_tokens=room_tokens,
         )
         return cls(path, header.texts, options)
 

@@ -40,7 +40,7 @@ def open_context(path: Path, model: int, options: EngineOptions, watch: object =
     if encodes or not native.llama_model_has_decoder(model):
         raise cannot_write(path)
     parameters = native.llama_context_default_params()
-    parameters.n_ctx = options.context_tokens
+    parameters.n_ctx = max(options.room_tokens, options.context_tokens)
     parameters.n_batch = parameters.n_ubatch = options.batch_tokens
     parameters.n_seq_max = options.sequences
     parameters.kv_unified = True  # one room for all sequences, so that a common beginning is held once
@@ -52,7 +52,7 @@ def open_context(path: Path, model: int, options: EngineOptions, watch: object =
     context: int | None = native.llama_init_from_model(model, parameters)
     if not context:
         raise ModelError(
-            f"llama.cpp cannot make a context of {options.context_tokens} tokens for {path}{LOG.reason}",
+            f"llama.cpp cannot make a context of {parameters.n_ctx} tokens for {path}{LOG.reason}",
             "It needs memory for every token: try a smaller --context.",
         )
     return context
