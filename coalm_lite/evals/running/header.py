@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import coalm_lite
+from coalm_lite import dialects
 from coalm_lite.errors import EvalError, UsageError
 from coalm_lite.evals.items import Item, Suite
 from coalm_lite.evals.run import RunHeader, SuiteStory
@@ -41,7 +42,7 @@ def choose_dialect(suite: Suite, wanted: str | None, trained: Sequence[str]) -> 
                 f"{suite.name} cannot be asked in the dialect {wanted!r}", f"Use one of {', '.join(suite.dialects)}."
             )
         return wanted
-    fitting = [name for name in suite.dialects if name in trained or not trained]
+    fitting = [name for name in suite.dialects if name in trained or not trained or name not in dialects.NAMES]
     if not fitting:
         raise UsageError(
             f"the model was trained on {', '.join(trained)}, and {suite.name} is asked in {', '.join(suite.dialects)}",

@@ -69,8 +69,12 @@ def vocabulary_sha256(engine: Engine) -> str:
 
 
 def template_sha256(dialect: str, short: bool) -> str:
-    """Of the prompt that a dialect makes of a fixed conversation: another one where its wording changed."""
-    prompts = [_prompt(dialect, messages, short) for messages in (_MESSAGES[1:2], _MESSAGES)]
+    """Of the prompt that a dialect makes of a fixed conversation: another one where its wording changed.
+
+    A name that is no dialect's stands for all of them: a suite's items may each have their own.
+    """
+    names = (dialect,) if dialect in dialects.NAMES else dialects.NAMES
+    prompts = [_prompt(name, messages, short) for name in names for messages in (_MESSAGES[1:2], _MESSAGES)]
     digest = hashlib.sha256()
     for prompt in prompts:
         digest.update(repr([(segment.text, segment.marker) for segment in prompt]).encode())
