@@ -35,10 +35,11 @@ COMMANDS = {
     "imatrix": "Measure a model for quantizing it with less loss.",
     "grammar": "Print the grammar of the calls of some tools.",
     "bench": "Measure how fast a model is on this machine.",
+    "eval": "Measure how well a model does on benchmarks.",
     "doctor": "Check this machine and this installation.",
 }
 # Except where that name is a builtin's, which the module would hide in this package.
-_HOMES = {"list": ("list_local", "list_models")}
+_HOMES = {"list": ("list_local", "list_models"), "eval": ("evaluate", "evaluate")}
 
 
 class LazyGroup(click.Group):

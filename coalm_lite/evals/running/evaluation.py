@@ -1,0 +1,101 @@
+"""One evaluation from what was asked to the finished run: suites opened, items drawn, a base checked, all of it run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coalm_lite.errors import UsageError
+from coalm_lite.evals.items import Item, Suite
+from coalm_lite.evals.run import Run
+from coalm_lite.evals.running.header import Part, check_base, choose_dialect, run_header
+from coalm_lite.evals.running.opening import BackendOptions, is_server, open_backend, trained_dialects
+from coalm_lite.evals.running.run_file import RunAppender, read_run
+from coalm_lite.evals.running.runner import Progress, Runner, Speed, base_steps
+from coalm_lite.evals.running.selection import draw
+from coalm_lite.evals.suites import DEFAULT_SUITE, open_suites
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What is asked of which model. `items` or `detect` (a drop in points) reduces each suite; neither asks all.
+
+    `base`: the run whose answers are this one's drafts. `force` begins `output` anew whatever is there.
+    """
+
+    model: str
+    output: Path
+    suites: Sequence[str] = (DEFAULT_SUITE,)
+    data_dir: Path | None = None
+    dialect: str | None = None
+    items: int | None = None
+    detect: float | None = None
+    seed: int = 0
+    base: Path | None = None
+    force: bool = False
+    backend: BackendOptions = field(default_factory=BackendOptions)
+
+
+def evaluate(
+    asked: Evaluation,
+    *,
+    tell: Callable[[str], object] = lambda words: None,
+    report: Callable[[Progress], object] = lambda progress: None,
+) -> tuple[Run, Speed]:
+    """Run it, or go on with it where its file was begun. What does not fit together is refused before it is run.
+
+    `tell` is given what it is about to do, in words; `report` how far it is, after each item.
+    """
+    _check(asked)
+    parts = _parts(asked)
+    base = read_run(asked.base) if asked.base else None
+    tell(f"{asked.model}: {', '.join(map(_part_words, parts))}")
+    with open_backend(asked.model, asked.backend) as backend:
+        header = run_header(backend, parts, seed=asked.seed, base=asked.base)
+        if asked.base and base:
+            check_base(asked.base, base.header, header)
+        with RunAppender(asked.output, header, anew=asked.force) as file:
+            if file.done:
+                tell(f"going on behind the {len(file.done)} items that {asked.output} has")
+            speed = Runner(backend, parts, file, base=base_steps(base) if base else None, report=report).run()
+    return read_run(asked.output), speed
+
+
+def _check(asked: Evaluation) -> None:
+    if asked.items is not None and asked.detect is not None:
+        raise UsageError("--items and --detect both say how many items are asked", "Give one of them.")
+    if asked.base is not None and is_server(asked.model):
+        raise UsageError(
+            f"{asked.model} is a server, which cannot be given recorded answers to verify",
+            "Run it without --base: `coalm-lite report` compares the two runs.",
+        )
+    if asked.base is not None and asked.base.exists() and asked.output.exists() and asked.base.samefile(asked.output):
+        raise UsageError(f"{asked.output} is the base itself", "Give another file with -o.")
+
+
+def _parts(asked: Evaluation) -> tuple[Part, ...]:
+    suites = open_suites(asked.suites, asked.data_dir)
+    trained = trained_dialects(asked.model)
+    count = _count(asked, suites)
+    return tuple(
+        Part(suite, choose_dialect(suite, asked.dialect, trained), _drawn(suite, count, asked.seed)) for suite in suites
+    )
+
+
+def _count(asked: Evaluation, suites: Sequence[Suite]) -> int | None:
+    """How many items of each suite are asked; None for all. A dialogue counts as one item, whatever its turns."""
+    if asked.detect is None:
+        return asked.items
+    from coalm_lite.evals.statistics.sizing import items_needed
+
+    return items_needed(asked.detect, metrics=sum(metric.headline for suite in suites for metric in suite.metrics) or 1)
+
+
+def _drawn(suite: Suite, count: int | None, seed: int) -> tuple[Item, ...]:
+    return draw(suite.name, suite.items, count or len(suite.items), seed)
+
+
+def _part_words(part: Part) -> str:
+    drawn, whole = len(part.items), len(part.suite.items)
+    return f"{part.suite.name} ({drawn if drawn == whole else f'{drawn} of {whole}'} items, {part.dialect})"
