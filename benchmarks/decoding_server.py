@@ -7,8 +7,9 @@ Requests and tools are those of real_requests.py; both sides answer greedily und
 being in the KV cache before the clock starts. Sides take turns, the first one of a request changing; requests whose
 answers differ (the two choose otherwise at a refused token or a tie) are counted and left out of the ratio, or one side
 would have more to write. `wall`: what a caller waits, over HTTP with one kept connection; `own`: llama-server's own
-account of its time, without HTTP and JSON. The last line is one JSON object; `--keep` appends it to
-results/decoding.jsonl.
+account of its time, without HTTP and JSON; `cpu`: processor time of the process that answers (Linux), which other work
+on the machine spoils less, and which means the same as `own` with one thread. The last line is one JSON object;
+`--keep` appends it to results/decoding.jsonl.
 """
 
 from __future__ import annotations
@@ -41,32 +42,41 @@ from rows import provenance
 RESULTS = Path(__file__).with_name("results") / "decoding.jsonl"
 CONTEXT = 2048
 STARTS_WITHIN_S = 120
+SIDES = ("wall", "own", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What llama-server wrote, how long a caller waited, and how long it says that it took."""
+    """What llama-server wrote, how long a caller waited, how long it says that it took, and its processor time."""
 
     text: str
     wall_s: float
     own_s: float
+    cpu_s: float
 
 
 class Server:
     """A llama-server asked over one connection."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process: int) -> None:
+        self._threads = Path(f"/proc/{process}/task")
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
 
     def completed(self, prompt: Sequence[int], gbnf: str, tokens: int) -> Served:
         """The greedy answer under the grammar."""
         body = {"prompt": [*prompt], "grammar": gbnf, "n_predict": tokens, "temperature": 0, "cache_prompt": True}
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), self._cpu_s()
         self._connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
         found = json.loads(self._connection.getresponse().read())
         wall_s = time.perf_counter() - began
         timings = found["timings"]
-        return Served(found["content"], wall_s, (timings["prompt_ms"] + timings["predicted_ms"]) / 1000)
+        own_s = (timings["prompt_ms"] + timings["predicted_ms"]) / 1000
+        return Served(found["content"], wall_s, own_s, self._cpu_s() - cpu)
+
+    def _cpu_s(self) -> float:
+        """Of all its threads, in nanoseconds' resolution; 0 where the system does not tell."""
+        found = [path.read_text().split()[0] for path in self._threads.glob("*/schedstat")]
+        return sum(map(int, found)) / 1e9
 
 
 @contextmanager
@@ -94,7 +104,7 @@ def server(program: Path, model: Path, threads: int) -> Iterator[Server]:
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
-        yield Server(port)
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -115,12 +125,12 @@ def _wait_for(port: int) -> None:
     raise RuntimeError(f"llama-server did not start within {STARTS_WITHIN_S} s")
 
 
-def ours(engine: LlamaEngine, prompt: Sequence[int], grammar: Grammar) -> tuple[Generated, float]:
-    """Our greedy answer, and the seconds until it is there."""
-    began = time.perf_counter()
+def ours(engine: LlamaEngine, prompt: Sequence[int], grammar: Grammar) -> tuple[Generated, float, float]:
+    """Our greedy answer, the seconds until it is there, and the processor time."""
+    began, cpu = time.perf_counter(), time.process_time()
     *_, end = answer(engine, Request(prompt, Sampling(max_tokens=ANSWER_TOKENS), grammar))
     assert isinstance(end, Generated)
-    return end, time.perf_counter() - began
+    return end, time.perf_counter() - began, time.process_time() - cpu
 
 
 def measured(engine: LlamaEngine, peer: Server, asked: Asked, number: int) -> dict[str, object]:
@@ -129,11 +139,11 @@ def measured(engine: LlamaEngine, peer: Server, asked: Asked, number: int) -> di
     engine.prefill(prompt, Cancel())
     peer.completed(prompt, grammar.gbnf, 1)
     if number % 2:
-        end, ours_s = ours(engine, prompt, grammar)
+        end, ours_s, ours_cpu_s = ours(engine, prompt, grammar)
         theirs = peer.completed(prompt, grammar.gbnf, ANSWER_TOKENS)
     else:
         theirs = peer.completed(prompt, grammar.gbnf, ANSWER_TOKENS)
-        end, ours_s = ours(engine, prompt, grammar)
+        end, ours_s, ours_cpu_s = ours(engine, prompt, grammar)
     return {
         "source": asked.source,
         "prompt_tokens": len(prompt),
@@ -145,6 +155,8 @@ def measured(engine: LlamaEngine, peer: Server, asked: Asked, number: int) -> di
         "ours_s": ours_s,
         "wall_s": theirs.wall_s,
         "own_s": theirs.own_s,
+        "ours_cpu_s": ours_cpu_s,
+        "cpu_s": theirs.cpu_s,
         "same": end.text == theirs.text,
         "call": bool(grammar.accepts(end.text) and dialects.get(asked.dialect).parse(end.text).calls),
     }
@@ -186,8 +198,8 @@ def summary(rows: Sequence[dict[str, object]]) -> dict[str, object]:
         "n": len(rows),
         "requests": Counter(str(row["source"]) for row in rows),
         "same_answer": len(same),
-        "faster_than": {name: ratios(same, f"{name}_s") for name in ("wall", "own")},
-        "faster_than_calls_only": {"n": len(calls), "wall": ratios(calls, "wall_s"), "own": ratios(calls, "own_s")},
+        "faster_than": {name: ratios(same, name) for name in SIDES},
+        "faster_than_calls_only": {"n": len(calls)} | {name: ratios(calls, name) for name in SIDES},
         "answers_per_s": len(rows) / _sum(rows, "ours_s"),
         "answer_tokens": _sum(rows, "tokens"),
         "forced_share": _sum(rows, "forced") / _sum(rows, "tokens"),
@@ -204,10 +216,11 @@ def summary(rows: Sequence[dict[str, object]]) -> dict[str, object]:
 
 def ratios(rows: Sequence[dict[str, object]], side: str) -> dict[str, float]:
     """How many times as many answers a second are ours: over all time, and the median and range over requests."""
-    paired = [float(str(row[side])) / float(str(row["ours_s"])) for row in rows]
+    own = "ours_cpu_s" if side == "cpu" else "ours_s"
+    paired = [float(str(row[f"{side}_s"])) / float(str(row[own])) for row in rows]
     quartiles = statistics.quantiles(paired, n=4)
     return {
-        "of_all_time": _sum(rows, side) / _sum(rows, "ours_s"),
+        "of_all_time": _sum(rows, f"{side}_s") / _sum(rows, own),
         "median": statistics.median(paired),
         "quartile_1": quartiles[0],
         "quartile_3": quartiles[2],
