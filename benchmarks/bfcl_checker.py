@@ -7,8 +7,8 @@ install --no-deps --target DIR bfcl-eval==2026.3.23`. Its checker imports every 
 table of that setting's default stands in for them. A gold answer lists allowed values of each parameter: calls are made
 until each value stood in one; Java and JavaScript values are written as source text. A mutation is made of such calls:
 its kind, item and place are drawn by the seed. Then all 800 multi-turn gold answers of the package's own data run
-through its executors in our limited process. Disagreements are printed; the last line is one JSON object, which `--keep`
-appends to results/bfcl.jsonl.
+through its executors in our limited process, and so they do with their last turn's calls left out. Disagreements are
+printed; the last line is one JSON object, which `--keep` appends to results/bfcl.jsonl.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coalm_lite.evals.bfcl.categories import AST_CATEGORIES, Category
-from coalm_lite.evals.bfcl.checker import wrong_calls
-from coalm_lite.types import ToolCall
 from gold_answers import read_lines, variant
+
+from coalm_lite.evals.bfcl.categories import AST_CATEGORIES, CATEGORIES, Category
+from coalm_lite.evals.bfcl.checker import wrong_calls
+from coalm_lite.evals.bfcl.executors import Executors
+from coalm_lite.evals.bfcl.questions import Dialogue, read_dialogues
+from coalm_lite.types import ToolCall
 from rows import provenance
 
 RESULTS = Path(__file__).with_name("results") / "bfcl.jsonl"
@@ -218,7 +221,9 @@ def _written_otherwise(value: Any, draw: random.Random) -> Any:
         case int() | float():
             return draw.choice([float(value), int(value), str(value), f"{value}L", f"{value}f", f"{value}n"])
         case str():
-            again = draw.choice([value.upper(), value.replace(" ", "_"), value.replace(",", ""), value.replace("-", "/")])
+            again = draw.choice(
+                [value.upper(), value.replace(" ", "_"), value.replace(",", ""), value.replace("-", "/")]
+            )
             return draw.choice([again, value.replace("'", '"'), value.replace('"', "'"), f" {value}. ", f'"{value}"'])
         case list() if value:
             at = draw.randrange(len(value))
@@ -295,6 +300,38 @@ def compare(tried: Iterator[tuple[str, Gold, list[ToolCall]]], official: Officia
     return {**counts, "kinds": dict(kinds)}
 
 
+def conversations(package: Path) -> dict[str, int]:
+    """How many of the multi-turn gold answers pass, whole and without the calls of the last turn that has some."""
+    executors = Executors(package)
+    counts: Counter[str] = Counter()
+    for category in CATEGORIES:
+        for dialogue in read_dialogues(package, category) if category.kind == "conversation" else ():
+            whole = [[[call] for call in turn] for turn in dialogue.gold]
+            cut = max(at for at, turn in enumerate(whole) if turn)
+            counts["tried"] += 1
+            for kind, turns in (
+                ("pass", whole),
+                ("pass without their last calls", [*whole[:cut], [], *whole[cut + 1 :]]),
+            ):
+                problem = played(executors, dialogue, turns)
+                counts[kind] += not problem
+                if (kind == "pass") == bool(problem):
+                    print(f"{dialogue.id}: {kind}: {problem or 'right'}")
+    executors.close()
+    return dict(counts)
+
+
+def played(executors: Executors, dialogue: Dialogue, turns: list[list[list[str]]]) -> str:
+    """What is wrong with the steps of calls once they have been run."""
+    objects = executors.objects(dialogue.entry)
+    for turn in turns:
+        for step in turn:
+            objects.run(step)
+    problem = objects.problem(turns, dialogue.gold)
+    objects.end()
+    return problem
+
+
 def main() -> int:
     """Measure and print; 1 where a decision differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -310,13 +347,15 @@ def main() -> int:
     gold = compare((("gold", each, calls) for each in found for calls in each.choices), official)
     changed = compare(mutations(found, options.mutations, options.seed), official)
     row = {"benchmark": "bfcl_checker", "seed": options.seed, "gold items": len(found), "gold": gold}
-    row |= {"mutations": changed, "wall_s": round(time.perf_counter() - started, 1)}
+    dialogues = conversations(options.bfcl_eval)
+    row |= {"mutations": changed, "multi-turn gold": dialogues, "wall_s": round(time.perf_counter() - started, 1)}
     line = json.dumps(row | provenance())
     print(line)
     if options.keep:
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
-    return int(gold["tried"] != gold["agree"] or changed["tried"] != changed["agree"])
+    agree = all(counts["tried"] == counts["agree"] for counts in (gold, changed))
+    return int(not agree or dialogues["pass"] != dialogues["tried"])
 
 
 if __name__ == "__main__":

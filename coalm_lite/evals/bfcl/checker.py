@@ -47,7 +47,7 @@ def wrong_calls(
 def _wrong_in_any_order(
     calls: Sequence[ToolCall], described: Mapping[str, JsonObject], answers: Answers, language: Language
 ) -> str:
-    """Each answer takes the first call that fits and is still free, as BFCL matches them: no better pairing is sought."""
+    """Each answer takes the first call that fits and is free, as BFCL matches them: no better pairing is sought."""
     free = list(range(len(calls)))
     for answer in answers:
         name = next(iter(answer))

@@ -8,7 +8,7 @@ and so does this: what counts is what BFCL decides. Items are read as declared, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from coalm_lite.types import JsonValue
 
@@ -39,23 +39,26 @@ def read_javascript(text: str, kind: str, item: str = "") -> JsonValue:
     """The value of a text declared as `kind`; ValueError for a type that BFCL cannot read."""
     if kind not in JAVASCRIPT_TYPES:
         raise ValueError(f"BFCL reads no JavaScript type {kind!r}")
-    match kind:
-        case "String":
-            return text[1:-1] if text and text[0] == text[-1] and text[0] in _QUOTES else text
-        case "integer":
-            return int(text) if _INTEGER.match(text) else text
-        case "float":
-            return float(text) if _FLOAT.match(text) else text
-        case "Bigint":
-            found = _BIG.fullmatch(text)
-            return int(found[1]) if found else text
-        case "Boolean":
-            return _BOOLEANS.get(text, text)
-        case "array":
-            return _list(text.strip(), item)
-        case "dict":
-            return _object(text.strip())
-    return text
+    if kind == "array":
+        return _list(text.strip(), item)
+    return _READERS[kind](text)
+
+
+def _text(text: str) -> JsonValue:
+    return text[1:-1] if text and text[0] == text[-1] and text[0] in _QUOTES else text
+
+
+def _integer(text: str) -> JsonValue:
+    return int(text) if _INTEGER.match(text) else text
+
+
+def _float(text: str) -> JsonValue:
+    return float(text) if _FLOAT.match(text) else text
+
+
+def _big(text: str) -> JsonValue:
+    found = _BIG.fullmatch(text)
+    return int(found[1]) if found else text
 
 
 def _list(text: str, item: str) -> JsonValue:
@@ -75,9 +78,9 @@ def _item(text: str, item: str) -> JsonValue:
 
 
 def _object(text: str) -> JsonValue:
-    found = _OBJECT.match(text)
+    found = _OBJECT.match(text.strip())
     if not found:
-        return text
+        return text.strip()
     return {key.strip().strip(_QUOTES): _member(value.strip()) for key, value in _MEMBER.findall(found[1])}
 
 
@@ -98,3 +101,14 @@ def _by_look(text: str) -> JsonValue:
         except ValueError:
             continue
     return text
+
+
+_READERS: Mapping[str, Callable[[str], JsonValue]] = {
+    "String": _text,
+    "integer": _integer,
+    "float": _float,
+    "Bigint": _big,
+    "Boolean": lambda text: _BOOLEANS.get(text, text),
+    "dict": _object,
+    "any": lambda text: text,
+}

@@ -78,7 +78,10 @@ def wrong_value(value: JsonValue, declared: Declared, allowed: Allowed) -> str:
         if not isinstance(value, str):
             return f"{value!r} is no source text"
         read = read_java if declared.language == "java" else read_javascript
-        given = read(value, declared.name, declared.item)
+        try:
+            given = read(value, declared.name, declared.item)
+        except ValueError as error:  # a type that BFCL does not read, a number of thousands of digits
+            return f"{value[:80]!r} cannot be read: {error}"
     elif declared.name == "float" and type(value) is int:
         given = float(value)
     problem, is_variable = _wrong_type(given, declared.python, declared.python_item, allowed)
@@ -125,18 +128,18 @@ def _plain(value: JsonValue) -> JsonValue:
 
 
 def _plain_items(value: JsonValue) -> JsonValue:
-    """A list with its texts as they are compared."""
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+    """A list with its texts as they are compared; of a text its characters, as BFCL goes through either."""
+    return [_plain(each) for each in value] if isinstance(value, (list, str)) else value
 
 
 def _is_allowed_objects(value: list[JsonValue], allowed: Allowed) -> bool:
-    """Whether the objects are those of one allowed list, in its order."""
+    """Whether the objects are those of one allowed list, in its order; "" stands for a list without any."""
     for one in allowed:
         if isinstance(one, list) and len(one) == len(value):
             pairs = zip(value, one, strict=True)
             if all(isinstance(each, dict) and _is_allowed_object(each, [options]) for each, options in pairs):
                 return True
-    return False
+    return not value and "" in allowed
 
 
 def _is_allowed_object(value: Mapping[str, JsonValue], allowed: Allowed) -> bool:
@@ -144,11 +147,11 @@ def _is_allowed_object(value: Mapping[str, JsonValue], allowed: Allowed) -> bool
 
 
 def _has_members(value: Mapping[str, JsonValue], options: Mapping[str, JsonValue]) -> bool:
-    """Whether each member is among its options, and each option that is not given may be left out."""
-    for name, member in value.items():
-        choices = options.get(name)
-        if not isinstance(choices, list) or _plain_items(_plain(member)) not in [
-            _plain_items(_plain(c)) for c in choices
-        ]:
-            return False
-    return all(name in value or (isinstance(choices, list) and "" in choices) for name, choices in options.items())
+    """Whether each member is among its options, and each option that is not given may be left out.
+
+    Options should be a list. Where the data has a text instead, BFCL takes its characters, and lets it be left out.
+    """
+    choices = {name: list(each) if isinstance(each, (list, str)) else [] for name, each in options.items()}
+    if not all(_plain(member) in map(_plain, choices.get(name, [])) for name, member in value.items()):
+        return False
+    return all(name in value or isinstance(options[name], str) or "" in choices[name] for name in options)
