@@ -34,6 +34,7 @@ COMMANDS = {
     "convert": "Convert a Llama checkpoint in one pass.",
     "imatrix": "Measure a model for quantizing it with less loss.",
     "grammar": "Print the grammar of the calls of some tools.",
+    "data": "Fetch the benchmarks' public data, or list what is here.",
     "bench": "Measure how fast a model is on this machine.",
     "eval": "Measure how well a model does on benchmarks.",
     "doctor": "Check this machine and this installation.",
