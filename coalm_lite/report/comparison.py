@@ -7,13 +7,12 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from coalm_lite.evals.run import ItemResult, RunHeader
+from coalm_lite.evals.statistics.verdicts import Verdict
 
-Verdict: TypeAlias = Literal["holds", "regressed", "undecided"]
 FlipKind: TypeAlias = Literal["lost", "won", "mixed"]
 
 
@@ -135,10 +134,3 @@ class Comparison:
     max_drop: float
     verdict: Verdict
     notes: tuple[str, ...] = ()  # what a reader must know: no KL, other machines or versions
-
-
-def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict of several together: one regression spoils all, one open question leaves all open."""
-    if "regressed" in verdicts:
-        return "regressed"
-    return "undecided" if "undecided" in verdicts else "holds"

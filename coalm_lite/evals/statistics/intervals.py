@@ -41,7 +41,8 @@ def difference_interval(pairs: Pairs, seed: int = 0, draws: int = DRAWS) -> Inte
     low, high = np.quantile(_drawn_differences(pairs, np.random.default_rng(seed), draws), [tail, 1 - tail])
     stretch = _stretch(pairs.clusters)
     middle = score - base
-    return Interval(max(-1.0, middle - stretch * (middle - low)), min(1.0, middle + stretch * (high - middle)))
+    low, high = middle - stretch * (middle - float(low)), middle + stretch * (float(high) - middle)
+    return Interval(max(-1.0, low), min(1.0, high))
 
 
 def _drawn_differences(pairs: Pairs, random: np.random.Generator, draws: int) -> NDArray[np.float64]:

@@ -68,10 +68,10 @@ def pair_units(units: Iterable[PairedUnit], metric: Metric) -> Pairs:
     strata = _strata(scored, metric.weights)
     columns = {name: column for column, name in enumerate(strata)}
     clusters = {name: row for row, name in enumerate(dict.fromkeys(unit.cluster for unit in scored))}
-    shares = np.array([_shares(unit, metric.name) for unit in scored]).reshape(-1, 4)
+    shares = np.array([_shares(unit, metric.name) for unit in scored], dtype=np.float64).reshape(-1, 4)
     sums = np.zeros((len(clusters), len(strata), 4))
-    column = [columns[unit.stratum if metric.weights else ""] for unit in scored]
-    np.add.at(sums, ([clusters[unit.cluster] for unit in scored], column), shares)
+    for unit, share in zip(scored, shares, strict=True):
+        sums[clusters[unit.cluster], columns[unit.stratum if metric.weights else ""]] += share
     weights = np.array([metric.weights.get(name, 1.0) for name in strata])
     base, other = rates_of(shares).T
     return Pairs(
