@@ -41,7 +41,7 @@ def imported_parts(path: Path) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module] if node.module != "coalm_lite" else [f"coalm_lite.{a.name}" for a in node.names]
         for name in names:
-            if name.startswith("coalm_lite."):
+            if name.startswith("coalm_lite.") and name != "coalm_lite.__version__":
                 yield name, name.split(".")[1]
 
 

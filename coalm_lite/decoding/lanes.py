@@ -152,4 +152,4 @@ class OneLane:
         else:
             self._engine.extend(stretch.tokens, cancel)
         self._held, self._behind, self._first = held, False, False
-        return [[self._engine.logits()] if stretch.rows else []]
+        return [[self._engine.logits()] if stretch.wanted else []]

@@ -1,12 +1,14 @@
 """How long a draft may be: from what the machine's batches cost and how often such guesses came true, both measured.
 
-A token more in a batch is worth it while its chance, divided by its cost, is above the answer tokens a second that the
-batch gives without it.
+A batch costs something fixed and something for each token. A guess that comes true saves a step, the fixed cost; one
+that does not has cost its tokens. Text that the grammar forces behind a guess is as certain as the guess, and must be
+in the batch for the guess to save a step: the place where the next token is sampled lies behind it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 _FORGET = 0.95  # what a batch's measurement weighs after the next one
@@ -14,8 +16,15 @@ _PRIOR_SLOPE = 0.4  # of a token more against a batch of one, until measured
 _PRIOR_WEIGHT = 2.0
 _PRIOR_TOKENS = ((1.0, 1.0), (9.0, 1.0 + 8 * _PRIOR_SLOPE))  # batches of one and nine tokens, in units of one token
 _LARGEST = 64  # tokens; larger batches are prompts
-_PRIOR_CHANCES = {"tail": 0.8, "recorded": 0.9, "lookup 1": 0.3, "lookup 2": 0.5, "lookup 3": 0.6, "lookup 4": 0.7}
+_PRIOR_CHANCES = {
+    "tail": 0.8, "recorded": 0.98, "beginning": 0.7, "inside a word": 0.9,
+    "lookup 1 behind a word": 0.4, "lookup 2 behind a word": 0.4, "lookup 3 behind a word": 0.5,
+    "lookup 4 behind a word": 0.6, "lookup 1 behind a mark": 0.1, "lookup 2 behind a mark": 0.1,
+    "lookup 3 behind a mark": 0.2, "lookup 4 behind a mark": 0.5,
+    "habit 1": 0.2, "habit 2": 0.3, "habit 3": 0.4, "habit 4": 0.5,
+}  # fmt: skip
 _PRIOR_TRIES = 4.0
+FORCED = ""  # the kind of a token that follows from those before it
 
 
 class BatchCost:
@@ -65,22 +74,31 @@ class Pace:
         prior = _PRIOR_CHANCES.get(kind, 0.5)
         return (self._held[kind] + prior * _PRIOR_TRIES) / (self._tried[kind] + _PRIOR_TRIES)
 
-    def tried(self, kind: str, right: int, wrong: bool) -> None:
-        """Count a draft of which `right` tokens came true and, if `wrong`, one did not."""
-        self._tried[kind] = self._tried[kind] * _FORGET + right + wrong
+    def tried(self, kind: str, right: bool) -> None:
+        """Count a guessed token whose predecessors were right."""
+        self._tried[kind] = self._tried[kind] * _FORGET + 1
         self._held[kind] = self._held[kind] * _FORGET + right
 
-    def length(self, kind: str, most: int, batch_tokens: int, answers: int) -> int:
-        """How many tokens of such a draft are worth it beside `batch_tokens` others that go on `answers` answers."""
+    def pays(self, likely: float, answers: int) -> bool:
+        """Whether a guess that is right so likely saves more than it costs, nothing being forced behind it."""
         fixed, each = self.cost.line
-        chance = self.chance(kind)
-        gained, cost, likely = float(answers), fixed + each * batch_tokens, 1.0
-        for count in range(most):
-            likely *= chance
-            if likely * cost <= each * gained:
-                return count
-            gained, cost = gained + likely, cost + each
-        return most
+        return likely * fixed / answers > (1 - likely) * each
+
+    def worth(self, kinds: Sequence[str], answers: int) -> int:
+        """How many of the guessed tokens, by their kinds, are worth it in a batch that goes on `answers` answers.
+
+        `FORCED` tokens belong to the guess before them.
+        """
+        fixed, each = self.cost.line
+        likely, gain, best, count = 1.0, 0.0, 0.0, 0
+        for place, kind in enumerate(kinds):
+            if kind != FORCED:
+                likely *= self.chance(kind)
+                gain += likely * fixed / answers
+            gain -= (1 - likely) * each
+            if gain > best and (place + 1 == len(kinds) or kinds[place + 1] != FORCED):
+                best, count = gain, place + 1
+        return count
 
 
 _PACES: WeakKeyDictionary[object, Pace] = WeakKeyDictionary()

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from coalm_lite.decoding.drafts import PromptLookup, Recorded
+from coalm_lite.decoding.drafts import PromptLookup, Recorded, habits_of
+from coalm_lite.decoding.guesses import Guesser
 from coalm_lite.decoding.guide import Guide, TextGrammar, guide_for
 from coalm_lite.decoding.lanes import Rows, lanes_of
 from coalm_lite.decoding.pace import Pace, pace_of
@@ -103,7 +104,7 @@ class _Slot:
         self.writer = writer
         self.guide = guide
         self.waiting: list[int] = []  # tokens of the step that are not computed yet
-        self.rows = 0
+        self.wanted: list[int] = []  # the places among them behind which logits are wanted
         self.prefilled_at: float | None = None
 
     @property
@@ -121,6 +122,7 @@ class Scheduler:
         self._engine = engine
         self._lanes = lanes_of(engine)
         self._pace = pace or pace_of(engine)
+        self._habits = habits_of(engine)
         self._queue: deque[tuple[int, Request, float]] = deque()
         self._slots: list[_Slot] = []
         self._started: dict[int, float] = {}
@@ -225,14 +227,17 @@ class Scheduler:
             sampler,
             request.sampling.max_tokens,
             guide,
-            lookup=PromptLookup(request.prompt, self._engine.token_bytes, request.recorded) if guesses else None,
-            recorded=Recorded(request.recorded) if guesses and request.recorded else None,
-            pace=self._pace if guesses else None,
+            guesser=self._guesser(request) if guesses else None,
+            pace=self._pace,
         )
         lane = self._lane_for(request.prompt)
         writer.begin(self._lanes.begin(lane, writer.tokens))
         self._used[lane] = number
         return _Slot(number, request, lane, writer, guide)
+
+    def _guesser(self, request: Request) -> Guesser:
+        lookup = PromptLookup(request.prompt, self._engine.token_bytes, request.recorded)
+        return Guesser(self._pace, lookup, self._habits, Recorded(request.recorded) if request.recorded else None)
 
     def _lane_for(self, prompt: Sequence[int]) -> int:
         """An idle lane: one that holds the beginning of this conversation and little else, or the longest unused."""
@@ -252,15 +257,15 @@ class Scheduler:
             if not slot.waiting:
                 step = slot.writer.step(self._room_for_guesses(), len(self._slots))
                 self._lanes.cut(slot.lane, step.kept)
-                slot.waiting, slot.rows = [*step.tokens], step.rows
+                slot.waiting, slot.wanted = [*step.tokens], [*step.wanted]
         stretches: list[tuple[_Slot, Stretch]] = []
         for slot in sorted(self._slots, key=lambda slot: len(slot.waiting)):
             count = min(len(slot.waiting), room)
             whole = count == len(slot.waiting)
             if not whole:
-                count = min(count, len(slot.waiting) - slot.rows)  # the rows stay together
+                count = min(count, slot.wanted[0])  # the rows stay together
             if count > 0:
-                stretches.append((slot, Stretch(slot.lane, slot.waiting[:count], slot.rows if whole else 0)))
+                stretches.append((slot, Stretch(slot.lane, slot.waiting[:count], slot.wanted if whole else ())))
                 room -= count
         return stretches
 
@@ -296,6 +301,7 @@ class Scheduler:
         self._pace.cost.measured(tokens, now - began)
         for (slot, stretch), logits in zip(stretches, rows, strict=True):
             del slot.waiting[: len(stretch.tokens)]
+            slot.wanted = [place - len(stretch.tokens) for place in slot.wanted]
             if not slot.waiting:
                 slot.prefilled_at = slot.prefilled_at or now
                 yield from self._take(slot, logits)
@@ -332,6 +338,8 @@ class Scheduler:
     def _leave(self, slot: _Slot) -> None:
         """Free the lane, which keeps what is certain of its sequence for the next prompt."""
         self._slots.remove(slot)
+        if slot.writer.reason == "stop":
+            self._habits.learn(slot.writer.written.tokens, self._engine.token_bytes)
         self._lanes.cut(slot.lane, min(slot.writer.held, len(self._lanes.held(slot.lane))))
         if slot.guide is not None:
             slot.guide.close()

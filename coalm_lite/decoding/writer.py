@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from coalm_lite.decoding.drafts import LONGEST_DRAFT, NOTHING, Draft, PromptLookup, Recorded
-from coalm_lite.decoding.forced import Forced, forced_tokens
+from coalm_lite.decoding.forced import Forced
+from coalm_lite.decoding.guesses import ForcedText, Guesser, Guesses
 from coalm_lite.decoding.guide import Guide
-from coalm_lite.decoding.pace import Pace
+from coalm_lite.decoding.pace import FORCED, Pace
 from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.written import Written
 from coalm_lite.runtime.base import Engine
@@ -29,11 +29,11 @@ _TRIES = 64  # of refused tokens before the whole vocabulary is masked, which co
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Keep the sequence's first `kept` tokens, append `tokens`, and give the logits behind the last `rows`."""
+    """Keep the sequence's first `kept` tokens, append `tokens`, and give the logits behind `wanted` ones of them."""
 
     kept: int
     tokens: Sequence[int]
-    rows: int
+    wanted: Sequence[int]
 
 
 @dataclass(slots=True)
@@ -59,11 +59,10 @@ class Writer:
         max_tokens: int,
         guide: Guide | None = None,
         *,
-        lookup: PromptLookup | None = None,
-        recorded: Recorded | None = None,
+        guesser: Guesser | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """Without `pace` nothing is guessed: for engines that give the logits of one token alone."""
+        """Without `guesser` nothing is guessed: for engines that give the logits of one token alone."""
         self.tokens = [*prompt]
         self.reason: StopReason | None = None
         self.counts = Counts()
@@ -74,12 +73,13 @@ class Writer:
         self._sampler = sampler
         self._max_tokens = max_tokens
         self._guide = guide
-        self._lookup = lookup
-        self._recorded = recorded
+        self._guesser = guesser
         self._pace = pace
         self._held = 0  # how many of `tokens` the sequence holds as they are
         self._sequence: list[int] = []  # what it holds once the last step was computed, guesses included
-        self._draft = NOTHING
+        self._wanted: list[int] = []  # the places in it behind which logits come
+        self._guesses = Guesses()
+        self._forced = ForcedText(lambda text: engine.tokenize((Segment(text),)))
         self._tail: tuple[int, ...] = ()
         self._enter_forced()
 
@@ -97,39 +97,31 @@ class Writer:
         """What to compute next, in a batch with at most `room` guesses that goes on `answers` answers."""
         self._held = min(self._held, len(self.tokens) - 1)  # logits are those of a token that is computed
         pending = self.tokens[self._held :]
-        self._draft = self._guess(room, len(pending), answers)
-        tokens = [*pending, *self._draft.tokens]
+        self._guesses = self._guess(room, answers)
+        tokens, wanted = [*pending, *self._guesses.tokens], self._guesses.wanted(len(pending))
         self._sequence[self._held :] = tokens
-        self.counts.drafted += len(self._draft.tokens)
-        return Step(self._held, tokens, 1 + len(self._draft.tokens))
+        self._wanted = [self._held + place for place in wanted]
+        self.counts.drafted += len(self._guesses.tokens)
+        return Step(self._held, tokens, wanted)
 
-    def _guess(self, room: int, pending: int, answers: int) -> Draft:
-        if self._pace is None:
-            return NOTHING
-        answer, kind = self.written.tokens, "tail"
-        most = max(0, min(room, self._max_tokens - len(answer) - 1, LONGEST_DRAFT))
-        draft = Draft(self._tail, kind) if self._tail else NOTHING
-        if not draft.tokens and self._recorded is not None:
-            draft = self._recorded.draft(answer)
-        if not draft.tokens and answer and self._lookup is not None:
-            draft = self._lookup.draft(answer)
-        wanted = self._pace.length(draft.kind, min(most, len(draft.tokens)), pending, answers)
-        tokens = draft.tokens[:wanted]
-        allowed = len(tokens) if self._guide is None else self._guide.allowed_length(tokens)
-        return Draft(tokens[:allowed], draft.kind)
+    def _guess(self, room: int, answers: int) -> Guesses:
+        most = min(room, self._max_tokens - len(self.written.tokens) - 1)
+        if self._guesser is None or most <= 0:
+            return Guesses()
+        return self._guesser.guess(self.written, self._guide, self._forced, self._tail, most, answers)
 
     def take(self, rows: Sequence[Logits]) -> str:
         """Read the logits of the step that was computed; returns the text that is new."""
-        first = len(self._sequence) - len(rows)
-        self._held = first + 1
-        row = 0
-        while True:
-            self._accept(self._choose(rows[row]))
+        row_at = dict(zip(self._wanted, rows, strict=True))
+        certain = place = self._wanted[0]
+        self._held = place + 1
+        while place in row_at:
+            self._accept(self._choose(row_at[place]))
             self._keep_guesses()
-            row = self._held - first - 1
-            if self.reason is not None or self._held < len(self.tokens) or row >= len(rows):
+            if self.reason is not None or self._held < len(self.tokens):
                 break
-        self._judge_draft()
+            place = self._held - 1
+        self._judge_guesses(certain + 1)
         return self.written.new_text(final=self.reason is not None)
 
     def stop(self, reason: StopReason) -> str:
@@ -168,16 +160,13 @@ class Writer:
         """Add the text that must come, and end the answer where nothing else may."""
         guide = self._guide
         if guide is not None and guide.state is not None:
-            forced = forced_tokens(self.written, guide.state, self._tokenize)
+            forced = self._forced.behind(self.written, guide.state)
             if forced is not None:
                 self._enter(forced, guide)
         if guide is not None and guide.finished():
             self.reason = "stop"
         if len(self.written.tokens) >= self._max_tokens and (self._shorten() or self.reason is None):
             self.reason = "length"
-
-    def _tokenize(self, text: str) -> list[int]:
-        return self._engine.tokenize((Segment(text),))
 
     def _enter(self, forced: Forced, guide: Guide) -> None:
         before = len(self.written.data)
@@ -205,10 +194,20 @@ class Writer:
         while self._held < end and self._sequence[self._held] == self.tokens[self._held]:
             self._held += 1
 
-    def _judge_draft(self) -> None:
-        count = len(self._draft.tokens)
-        if not count or self._pace is None:
+    def _judge_guesses(self, first: int) -> None:
+        """Count which guesses came true; they stand in the sequence from `first` on. So does one that was not tried."""
+        guesses, pace = self._guesses, self._pace
+        if pace is None:
             return
-        right = max(0, self._held - (len(self._sequence) - count))
-        self._pace.tried(self._draft.kind, right, right < count and self.reason is None)
+        if guesses.not_worth is not None and first < len(self.tokens):
+            pace.tried(guesses.not_worth[1], self.tokens[first] == guesses.not_worth[0])
+        if not guesses.tokens:
+            return
+        right = max(0, self._held - first)
+        for kind in guesses.kinds[:right]:
+            if kind != FORCED:
+                pace.tried(kind, True)
+        wrong = guesses.kinds[right : right + 1]
+        if wrong and wrong[0] != FORCED and self.reason is None:
+            pace.tried(wrong[0], False)
         self.counts.accepted.append(right)

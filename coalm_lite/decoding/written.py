@@ -23,6 +23,12 @@ class Written:
         """All that `new_text` gave."""
         return "".join(self._text)
 
+    def fork(self) -> Written:
+        """Another one with the same tokens, to try what may follow; it gives no text."""
+        other = Written(self.token_bytes)
+        other.tokens, other.ends, other.data = [*self.tokens], [*self.ends], bytearray(self.data)
+        return other
+
     def append(self, token: int) -> None:
         """Add a token."""
         self.data += self.token_bytes(token)

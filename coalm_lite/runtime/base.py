@@ -68,11 +68,11 @@ class Prefill:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Tokens that go on `sequence`, and for how many of the last of them logits are wanted."""
+    """Tokens that go on `sequence`, and the places among them, ascending, behind which logits are wanted."""
 
     sequence: int
     tokens: Sequence[int]
-    rows: int = 0
+    wanted: Sequence[int] = ()
 
 
 class Constraint(Protocol):

@@ -7,7 +7,8 @@ looked at here.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coalm_lite.errors import UsageError
@@ -16,9 +17,11 @@ DEFAULT_CONTEXT_TOKENS = 4096
 DEFAULT_BATCH_TOKENS = 512
 ALL_LAYERS = -1
 MOST_SEQUENCES = 256  # llama.cpp's own limit
-# On the CPU, flash attention is as fast, saves memory on long contexts, and makes logits depend on how the tokens were
-# cut into batches (0.002 of 2 measured, nothing without it): reuse of the KV cache would change an answer.
+# On the CPU, flash attention makes logits depend on how the tokens were cut into batches (0.002 of 2 measured): reuse
+# of the KV cache would change an answer. Weights of these types give equal logits without it; those of others do not
+# either way (0.06 measured with Q4_K_M), and lose 4 to 9 % of speed. On long contexts it saves memory for all.
 EXACT_CONTEXT_TOKENS = 8192
+EXACT_WEIGHTS = frozenset({0, 1, 8, 30})  # F32, F16, Q8_0, BF16
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -82,8 +85,7 @@ def choose_options(
     """The options for `machine`; UsageError for a wish that cannot be met.
 
     Context: the trained one, at most 4096 tokens (CoALM was trained at 4096). Threads: one per physical core, since a
-    second one per core slows llama.cpp down. GPU layers: all where the build can offload, else none. Flash attention:
-    off on the CPU up to 8192 tokens, else as the engine likes.
+    second one per core slows llama.cpp down. GPU layers: all where the build can offload, else none.
     """
     context = _context(trained_context_tokens, context_tokens)
     wanted = machine.physical_cores if threads is None else _between("threads", threads, 1, machine.allowed_cpus)
@@ -94,8 +96,6 @@ def choose_options(
             f"gpu_layers is {gpu_layers}, and this llama.cpp build cannot use a GPU",
             "Leave it out, or install llama-cpp-python built for Metal or CUDA.",
         )
-    if flash_attention is None and not machine.gpu_offload and context <= EXACT_CONTEXT_TOKENS:
-        flash_attention = False
     return EngineOptions(
         context_tokens=context,
         threads=wanted,
@@ -106,6 +106,17 @@ def choose_options(
         sequences=_between("sequences", sequences, 1, MOST_SEQUENCES),
         room_tokens=max(context, room_tokens),
     )
+
+
+def exact_where_possible(options: EngineOptions, machine: Machine, weight_types: Collection[int]) -> EngineOptions:
+    """`options` without flash attention where that makes logits independent of batches, unless it was wished for.
+
+    That is on the CPU, up to 8192 tokens, for a model whose tensors have `EXACT_WEIGHTS` alone.
+    """
+    on_cpu = not machine.gpu_offload and options.context_tokens <= EXACT_CONTEXT_TOKENS
+    if options.flash_attention is None and on_cpu and EXACT_WEIGHTS.issuperset(weight_types):
+        return replace(options, flash_attention=False)
+    return options
 
 
 def _context(trained: int, wanted: int | None) -> int:

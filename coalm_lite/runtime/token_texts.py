@@ -29,6 +29,10 @@ class TokenTexts:
             self._pieces[token] = self._read_piece(token)
         return self._pieces[token]
 
+    def known(self, token: int) -> bytes | None:
+        """The bytes of `token` if they were read before; any thread may ask."""
+        return self._pieces.get(token)
+
     def may_follow(self, unfinished_bytes: bytes, token: int) -> bool:
         """Whether `token` is an end token, or goes on as UTF-8 from the first bytes of a character."""
         piece = self.piece(token)

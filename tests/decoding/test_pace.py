@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalm_lite.decoding.pace import BatchCost, Pace, pace_of
+from coalm_lite.decoding.pace import FORCED, BatchCost, Pace, pace_of
 
 
 def measured(fixed: float, each: float, sizes: list[int]) -> Pace:
@@ -30,24 +30,47 @@ def test_whatever_is_measured_the_cost_is_a_sensible_line(sizes: list[int], seco
     assert fixed >= -1e-6 * seconds
 
 
+def tried(pace: Pace, kind: str, right: bool) -> Pace:
+    for _ in range(60):
+        pace.tried(kind, right)
+    return pace
+
+
 def test_cheap_tokens_and_good_chances_make_long_drafts() -> None:
     cheap, dear = measured(20.0, 0.1, [1, 8] * 20), measured(1.0, 10.0, [1, 8] * 20)
     for pace in (cheap, dear):
-        for _ in range(50):
-            pace.tried("recorded", 16, False)
-            pace.tried("lookup 1", 0, True)
-    assert cheap.length("recorded", 16, 1, 1) == 16
-    assert cheap.length("lookup 1", 16, 1, 1) < 3
-    assert dear.length("recorded", 16, 1, 1) <= 16
-    assert dear.length("lookup 1", 16, 1, 1) == 0
-    assert cheap.length("recorded", 5, 1, 1) == 5
+        tried(pace, "recorded", True)
+        tried(pace, "lookup 1 behind a word", False)
+    assert cheap.worth(["recorded"] * 16, 1) == 16
+    assert cheap.worth(["lookup 1 behind a word"] * 16, 1) < 3
+    assert dear.worth(["lookup 1 behind a word"] * 16, 1) == 0
 
 
-def test_where_batches_cost_by_the_token_many_answers_leave_no_worth_to_doubtful_drafts() -> None:
-    pace = measured(1.0, 1.0, [1, 8, 16] * 20)
-    for _ in range(50):
-        pace.tried("lookup 2", 1, True)
-    assert pace.length("lookup 2", 16, 16, 16) == 0
+def test_where_a_batch_is_shared_doubtful_drafts_are_worth_less() -> None:
+    pace = measured(4.0, 1.0, [1, 8, 16] * 20)
+    for _ in range(30):
+        pace.tried("tail", True)
+        pace.tried("tail", False)
+    assert pace.worth(["tail"], 1) == 1
+    assert pace.worth(["tail"], 16) == 0
+
+
+def test_forced_text_goes_with_the_guess_before_it_or_not_at_all() -> None:
+    pace = tried(measured(5.0, 1.0, [1, 8, 16] * 20), "tail", True)
+    assert pace.worth(["tail", FORCED, FORCED, FORCED], 1) == 4
+    doubtful = measured(5.0, 1.0, [1, 8, 16] * 20)
+    for _ in range(30):
+        doubtful.tried("tail", True)
+        doubtful.tried("tail", False)
+    assert doubtful.worth(["tail"], 1) == 1
+    assert doubtful.worth(["tail", *[FORCED] * 12], 1) == 0
+
+
+@given(kinds=st.lists(st.sampled_from(["tail", "recorded", "habit 1", FORCED])), answers=st.integers(1, 16))
+def test_what_is_worth_it_never_ends_inside_forced_text(kinds: list[str], answers: int) -> None:
+    count = measured(9.0, 2.0, [1, 8, 16] * 20).worth(kinds, answers)
+    assert 0 <= count <= len(kinds)
+    assert count == len(kinds) or kinds[count] != FORCED or count == 0
 
 
 def test_what_was_measured_with_an_engine_stays_with_it() -> None:

@@ -5,7 +5,14 @@ import os
 import pytest
 
 from coalm_lite.errors import UsageError
-from coalm_lite.runtime.options import EngineOptions, Machine, choose_options, quota_cpus, this_machine
+from coalm_lite.runtime.options import (
+    EngineOptions,
+    Machine,
+    choose_options,
+    exact_where_possible,
+    quota_cpus,
+    this_machine,
+)
 
 LAPTOP = Machine(allowed_cpus=16, physical_cores=8, gpu_offload=False)
 MAC = Machine(allowed_cpus=8, physical_cores=8, gpu_offload=True)
@@ -13,7 +20,7 @@ MAC = Machine(allowed_cpus=8, physical_cores=8, gpu_offload=True)
 
 def test_a_laptop_uses_its_physical_cores_and_no_gpu() -> None:
     assert choose_options(LAPTOP, 131_072) == EngineOptions(
-        context_tokens=4096, threads=8, batch_threads=8, gpu_layers=0, batch_tokens=512, flash_attention=False
+        context_tokens=4096, threads=8, batch_threads=8, gpu_layers=0, batch_tokens=512, flash_attention=None
     )
 
 
@@ -45,14 +52,25 @@ def test_a_wish_out_of_range_names_the_range(wish: dict[str, int]) -> None:
         choose_options(LAPTOP, 4096, context_tokens=wish.get("context_tokens"), threads=wish.get("threads"))
 
 
+Q4_K, Q8_0, F32 = 12, 8, 0
+
+
 @pytest.mark.parametrize(
-    ("machine", "context", "used"), [(LAPTOP, 8192, False), (LAPTOP, 8193, None), (MAC, 4096, None)]
+    ("machine", "context", "types", "used"),
+    [
+        (LAPTOP, 8192, {Q8_0, F32}, False),
+        (LAPTOP, 8193, {Q8_0, F32}, None),
+        (LAPTOP, 8192, {Q4_K, F32}, None),
+        (MAC, 4096, {Q8_0, F32}, None),
+    ],
 )
-def test_flash_attention_is_off_where_it_would_change_answers_and_save_little(
-    machine: Machine, context: int, used: bool | None
+def test_flash_attention_is_off_where_logits_then_do_not_depend_on_batches(
+    machine: Machine, context: int, types: set[int], used: bool | None
 ) -> None:
-    assert choose_options(machine, 131_072, context_tokens=context).flash_attention is used
-    assert choose_options(machine, 131_072, context_tokens=context, flash_attention=True).flash_attention is True
+    chosen = choose_options(machine, 131_072, context_tokens=context)
+    assert exact_where_possible(chosen, machine, types).flash_attention is used
+    wished = choose_options(machine, 131_072, context_tokens=context, flash_attention=True)
+    assert exact_where_possible(wished, machine, types).flash_attention is True
 
 
 def test_a_batch_is_never_longer_than_the_context() -> None:

@@ -24,7 +24,13 @@ from coalm_lite.runtime.llamacpp.loading import cannot_write, open_context, open
 from coalm_lite.runtime.llamacpp.vocabulary import Vocabulary
 from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
 from coalm_lite.runtime.one_thread import ClosedAtExit, OneThread
-from coalm_lite.runtime.options import DEFAULT_BATCH_TOKENS, EngineOptions, choose_options, this_machine
+from coalm_lite.runtime.options import (
+    DEFAULT_BATCH_TOKENS,
+    EngineOptions,
+    choose_options,
+    exact_where_possible,
+    this_machine,
+)
 from coalm_lite.types import ModelInfo, Prompt
 
 if TYPE_CHECKING:
@@ -84,8 +90,9 @@ class LlamaEngine(ClosedAtExit):
         """
         header = check_model_file(path)
         start_llama()
+        machine = this_machine(native.llama_supports_gpu_offload())
         options = choose_options(
-            this_machine(native.llama_supports_gpu_offload()),
+            machine,
             trained_context_tokens(header),
             context_tokens=context_tokens,
             threads=threads,
@@ -95,7 +102,8 @@ class LlamaEngine(ClosedAtExit):
             sequences=sequences,
             room_tokens=room_tokens,
         )
-        return cls(path, header.texts, options)
+        types = {tensor.type_id for tensor in header.tensors}
+        return cls(path, header.texts, exact_where_possible(options, machine, types))
 
     @property
     def info(self) -> ModelInfo:
@@ -112,6 +120,9 @@ class LlamaEngine(ClosedAtExit):
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes of `token`, b"" for a special one."""
+        known = self._vocabulary.texts.known(token)  # asked often, and in no need of the door
+        if known is not None:
+            return known
         with self._door:
             return self._vocabulary.texts.piece(token)
 
@@ -150,7 +161,7 @@ class LlamaEngine(ClosedAtExit):
         for start in range(first, len(tokens), step):
             cancel.check()
             batch = tokens[start : start + step]
-            yield from self.compute([Stretch(_FIRST, batch, rows=len(batch))], cancel)[0]
+            yield from self.compute([Stretch(_FIRST, batch, range(len(batch)))], cancel)[0]
 
     def _decode(self, tokens: Sequence[int], cancel: Cancel) -> None:
         """Append `tokens` to the first sequence; only the last one's logits are computed."""
@@ -158,7 +169,8 @@ class LlamaEngine(ClosedAtExit):
         for start in range(0, len(tokens), step):
             cancel.check()
             batch = tokens[start : start + step]
-            self._cache.compute([Stretch(_FIRST, batch, rows=int(start + step >= len(tokens)))], cancel)
+            wanted = [len(batch) - 1] if start + step >= len(tokens) else []
+            self._cache.compute([Stretch(_FIRST, batch, wanted)], cancel)
 
     def logits(self) -> Logits:
         """A copy of the logits after the last token, shape [vocabulary]."""

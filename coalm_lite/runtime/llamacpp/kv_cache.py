@@ -40,8 +40,9 @@ class _Batch:
             len(self.tokens), dtype=np.uintp
         )
         self._owner_counts = np.ones(len(self.tokens), dtype=np.int32)
-        rows = [np.arange(length, 0, -1) <= s.rows for s, length in zip(stretches, lengths, strict=True)]
-        self.wanted = np.concatenate([np.empty(0), *rows]).astype(np.int8)
+        self.wanted = np.zeros(len(self.tokens), dtype=np.int8)
+        for first, stretch in zip(accumulate(lengths, initial=0), stretches, strict=False):
+            self.wanted[[first + place for place in stretch.wanted]] = 1
 
     @property
     def native(self) -> native.llama_batch:
@@ -144,7 +145,7 @@ class KvCache:
 
     def rows_of(self, stretches: Sequence[Stretch]) -> list[NDArray[np.float32]]:
         """Copies of the logits of the stretches that were computed last. Shape [rows, vocabulary] each."""
-        counts = [min(stretch.rows, len(stretch.tokens)) for stretch in stretches]
+        counts = [len(stretch.wanted) for stretch in stretches]
         starts = accumulate(counts, initial=0)
         return [self._rows(start, count) for start, count in zip(starts, counts, strict=False)]
 

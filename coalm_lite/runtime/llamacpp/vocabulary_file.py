@@ -41,6 +41,9 @@ class LlamaVocabulary(ClosedAtExit):
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes of `token`, b"" for a special one."""
+        known = self._vocabulary.texts.known(token)  # asked often, and in no need of the door
+        if known is not None:
+            return known
         with self._door:
             return self._vocabulary.texts.piece(token)
 
