@@ -58,6 +58,8 @@ class State:
 
     def advance_bytes(self, data: bytes) -> State | None:
         """The state after these UTF-8 bytes, which may end inside a character; None as for `advance`."""
+        if not self._pending and data.isascii():
+            return self.advance(data.decode())
         decoder = _DECODER()
         try:
             text = decoder.decode(self._pending + data)
