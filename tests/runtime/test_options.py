@@ -20,7 +20,13 @@ MAC = Machine(allowed_cpus=8, physical_cores=8, gpu_offload=True)
 
 def test_a_laptop_uses_its_physical_cores_and_no_gpu() -> None:
     assert choose_options(LAPTOP, 131_072) == EngineOptions(
-        context_tokens=4096, threads=8, batch_threads=8, gpu_layers=0, batch_tokens=512, flash_attention=None
+        context_tokens=4096,
+        threads=8,
+        batch_threads=8,
+        gpu_layers=0,
+        batch_tokens=512,
+        flash_attention=None,
+        room_tokens=4096,
     )
 
 
