@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from coalm_lite.decoding.ending import Limit
 from coalm_lite.decoding.forced import Forced
 from coalm_lite.decoding.guesses import ForcedText, Guesser, Guesses
 from coalm_lite.decoding.guide import Guide
@@ -39,11 +40,15 @@ class Step:
 @dataclass(slots=True)
 class Counts:
     """What an answer took: choices at which the grammar refused the sampled token, tokens that were forced, and those
-    that replaced others so that forced text is cut as in training; guessed tokens, and of each draft how many held."""
+    that replaced others so that forced text is cut as in training; guessed tokens, and of each draft how many held.
+
+    `completed` of the last tokens are not the model's: they completed an answer that met its limit.
+    """
 
     refusals: int = 0
     forced: int = 0
     healed: int = 0
+    completed: int = 0
     drafted: int = 0
     accepted: list[int] = field(default_factory=list)
 
@@ -81,6 +86,7 @@ class Writer:
         self._guesses = Guesses()
         self._forced = ForcedText(lambda text: engine.tokenize((Segment(text),)))
         self._tail: tuple[int, ...] = ()
+        self._limit = Limit(self.written, max_tokens, lambda text: engine.tokenize((Segment(text),)))
         self._enter_forced()
 
     @property
@@ -150,6 +156,11 @@ class Writer:
         if self._engine.is_end(token):
             self.reason = "stop"
             return
+        state = None if self._guide is None else self._guide.state
+        ending = None if state is None else self._limit.ending_instead(state, token)
+        if ending is not None:
+            self._complete(ending)
+            return
         self.tokens.append(token)
         self.written.append(token)
         if self._guide is not None:
@@ -161,6 +172,11 @@ class Writer:
         guide = self._guide
         if guide is not None and guide.state is not None:
             forced = self._forced.behind(self.written, guide.state)
+            if forced is not None and forced.kept + len(forced.tokens) > self._max_tokens:
+                ending = self._limit.ending(guide.state)
+                if ending is not None:
+                    self._complete(ending)
+                    return
             if forced is not None:
                 self._enter(forced, guide)
         if guide is not None and guide.finished():
@@ -179,6 +195,14 @@ class Writer:
         guide.accept_text(self.written.data[before:].decode())
         self.tokens[self._prompt_length + forced.kept :] = forced.tokens
         self._held = min(self._held, self._prompt_length + forced.kept)
+
+    def _complete(self, ending: Forced) -> None:
+        """End the answer as its grammar wants it, within the limit that it met."""
+        self.counts.completed = len(ending.tokens)
+        self.written.replace(ending.kept, ending.tokens)
+        self.tokens[self._prompt_length + ending.kept :] = ending.tokens
+        self._held = min(self._held, self._prompt_length + ending.kept)
+        self.reason = "length"
 
     def _shorten(self) -> bool:
         """Cut what was forced beyond the limit; returns whether there was any."""
