@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from coalm_lite.decoding.drafts import PromptLookup, Recorded, habits_of
+from coalm_lite.decoding.drafts import Habits, PromptLookup, Recorded, habits_of
 from coalm_lite.decoding.guesses import Guesser
 from coalm_lite.decoding.guide import Guide, TextGrammar, guide_for
 from coalm_lite.decoding.lanes import Rows, lanes_of
@@ -116,13 +116,13 @@ class _Slot:
 class Scheduler:
     """Serves requests on `engine`. Not thread-safe; a request's `cancel` may be set from other threads."""
 
-    def __init__(self, engine: Engine, pace: Pace | None = None) -> None:
-        """`pace` replaces what was measured with this engine: for runs that must not depend on measured time."""
+    def __init__(self, engine: Engine, pace: Pace | None = None, habits: Habits | None = None) -> None:
+        """`pace` and `habits` replace this engine's own: for runs that must not depend on what was before."""
         self.spent = Spent()
         self._engine = engine
         self._lanes = lanes_of(engine)
         self._pace = pace or pace_of(engine)
-        self._habits = habits_of(engine)
+        self._habits = habits or habits_of(engine)
         self._queue: deque[tuple[int, Request, float]] = deque()
         self._slots: list[_Slot] = []
         self._started: dict[int, float] = {}

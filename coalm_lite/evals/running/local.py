@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from coalm_lite import dialects
+from coalm_lite.decoding.drafts import Habits
 from coalm_lite.decoding.lanes import lanes_of
 from coalm_lite.decoding.pace import BatchCost, Pace
 from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Request, Scheduler, Spent
@@ -83,7 +84,7 @@ class LocalBackend:
         self._done: list[tuple[int, Step]] = []
         self._costs = Costs()
         self._compiled = lru_cache(_GRAMMARS)(_compiled)
-        self._scheduler = Scheduler(engine, steady_pace())
+        self._scheduler = Scheduler(engine, steady_pace(), Habits())
 
     def forget(self) -> None:
         """Empty the KV cache and begin the guessing anew."""
@@ -92,7 +93,7 @@ class LocalBackend:
         for lane in range(lanes.count):
             lanes.cut(lane, 0)
         self._scheduler.close()
-        self._scheduler = Scheduler(self._engine, steady_pace())
+        self._scheduler = Scheduler(self._engine, steady_pace(), Habits())
 
     def submit(self, question: Question) -> None:
         """Write the prompt and give it to the scheduler; what does not fit is answered with an error at once."""
