@@ -144,8 +144,10 @@ def _message(said: JsonObject) -> Message:
         return dialects.get("hammer").parse(text.strip().strip("`"))  # the call stands between three back ticks
     if role == "agent":
         return Message("assistant", text)
-    if role in ("user", "tool"):
-        return Message(role, text)
+    if role == "user":
+        return Message("user", text)
+    if role == "tool":
+        return Message("tool", text)
     raise ValueError(f"{role!r} is no role")
 
 

@@ -137,7 +137,9 @@ def test_one_level_can_be_opened_alone(suite: ApiBank, tmp_path: Path) -> None:
     level = open_suite(tmp_path, "l1")
     assert (level.name, len(level.items)) == ("apibank:l1", 2)
     assert [metric.name for metric in level.metrics if metric.headline] == ["rouge_l", "call"]
-    assert "rouge_l_l1" not in {metric.name for metric in level.metrics}
+    declared = {metric.name for metric in level.metrics}
+    assert "rouge_l_l1" not in declared
+    assert set(played(level, item(level, "l1-000"), Answer("[]"))[1].units[0].scores) == declared
     with pytest.raises(UsageError, match="'l3'"):
         open_suite(tmp_path, "l3")
 
