@@ -1,11 +1,14 @@
 """What drafts and batches change in answers: tokens with all of it on, against plain decoding, prompt by prompt.
 
-usage: python benchmarks/decoding_lossless.py [MODEL.gguf] [--n 500] [--together 8] [--threads N] [--keep]
+usage: python benchmarks/decoding_lossless.py [MODEL.gguf] [--n 500] [--together 8] [--noise 30] [--threads N] [--keep]
 
 Prompts are requests over the demo tools in the `cra` form, in words made of a few lists. Sides: `plain` (one answer
 alone, no drafts), `drafts`, `together` (`--together` answers in a batch, with drafts), `masked` (GBNF alone, forced
-text sampled token by token). Greedy. The last line is one JSON object: how many answers differ from plain, in how many
-tokens forced text was cut otherwise by masking, and the drafts' lengths.
+text sampled token by token). Greedy. What the engine's batch size alone changes is measured: the logits of `--noise`
+plain answers, computed in batches of 1, 2, 4, 8 and 16 tokens. At the first token at which an answer differs from
+plain, the logit by which plain preferred its own is set against how far the batch sizes move these two logits apart,
+there and anywhere. The last line is one JSON object: how many answers differ, how many of these within that noise, and
+the drafts' lengths.
 """
 
 from __future__ import annotations
@@ -14,20 +17,28 @@ import argparse
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from coalm_lite import demo
 from coalm_lite.decoding.scheduler import Generated, Request, Scheduler
 from coalm_lite.dialects import cra
 from coalm_lite.models import shipped_model_path
+from coalm_lite.runtime.base import Cancel, Stretch, common_prefix_length
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.tools import Toolbox
 from coalm_lite.types import Message, Sampling
 from rows import provenance
 
+if TYPE_CHECKING:
+    from coalm_lite.runtime.base import Logits
+
 RESULTS = Path(__file__).with_name("results") / "decoding.jsonl"
+SIZES = (1, 2, 4, 8, 16)
 AREAS = ("north", "south", "east", "west", "centre")
 KINDS = ("a cheap hotel", "an expensive restaurant", "a museum", "an Indian restaurant", "a guest house with parking")
 TOWNS = ("Quillhaven", "Brindlesea", "Tilverton", "Hobberley", "Marlowick", "Pennerby")
@@ -59,12 +70,77 @@ def decoded(engine: LlamaEngine, requests: Sequence[Request], together: int) -> 
     return ends
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A first token that differs: by how much plain preferred its own, and how far batch sizes moved the two apart."""
+
+    prompt: int
+    place: int
+    margin: float
+    moved: float
+
+
+def answer_logits(engine: LlamaEngine, prompt: Sequence[int], said: Sequence[int], size: int) -> Logits:
+    """The logits behind the prompt and behind each token of the answer, which is computed `size` tokens at a time."""
+    for sequence in range(engine.sequences):
+        engine.cut(sequence, 0)
+    engine.prefill(prompt, Cancel())
+    rows = [engine.logits()[None]]
+    for start in range(0, len(said), size):
+        batch = said[start : start + size]
+        rows += engine.compute([Stretch(0, batch, range(len(batch)))], Cancel())
+    return np.concatenate(rows)
+
+
+def deviations(engine: LlamaEngine, prompts: Sequence[Sequence[int]], ends: Sequence[Generated]) -> dict[str, object]:
+    """How far batches of other sizes than 1 move logits: the largest, and that of the likeliest against others."""
+    moved: dict[int, list[float]] = {size: [0.0, 0.0] for size in SIZES[1:]}
+    for prompt, end in zip(prompts, ends, strict=True):
+        alone = answer_logits(engine, prompt, end.tokens, 1)
+        places = np.arange(len(alone))
+        best = alone.argmax(axis=1)
+        for size in SIZES[1:]:
+            change = answer_logits(engine, prompt, end.tokens, size) - alone
+            against = change[places, best][:, None] - change
+            moved[size] = [
+                max(moved[size][0], float(abs(change).max())),
+                max(moved[size][1], float(abs(against).max())),
+            ]
+    return {
+        "answers": len(ends),
+        "largest_logit_change": {size: change for size, (change, _) in moved.items()},
+        "largest_change_of_a_margin": {size: change for size, (_, change) in moved.items()},
+    }
+
+
+def differences(
+    engine: LlamaEngine, prompts: Sequence[Sequence[int]], plain: Sequence[Generated], ends: Sequence[Generated]
+) -> list[Difference]:
+    """The first token of each answer that differs from plain, with what batch sizes do to it."""
+    found: list[Difference] = []
+    for number, (prompt, a, b) in enumerate(zip(prompts, plain, ends, strict=True)):
+        place = common_prefix_length(a.tokens, b.tokens)
+        if a.tokens == b.tokens or place == min(len(a.tokens), len(b.tokens)):
+            found += [Difference(number, place, float("inf"), 0.0)] if a.tokens != b.tokens else []
+            continue
+        mine, other = a.tokens[place], b.tokens[place]
+        margins = [
+            float(row[mine] - row[other])
+            for row in (answer_logits(engine, prompt, a.tokens[:place], size)[-1] for size in SIZES)
+        ]
+        found.append(Difference(number, place, margins[0], max(margins) - min(margins)))
+    return found
+
+
 def main() -> None:
     """Decode on every side and print what differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, nargs="?", default=shipped_model_path("coalm-nano.Q8_0.gguf"))
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--together", type=int, default=8)
+    parser.add_argument(
+        "--noise", type=int, default=30, help="answers whose logits are computed in batches of all sizes"
+    )
     parser.add_argument("--threads", type=int)
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
@@ -83,6 +159,8 @@ def main() -> None:
                 engine, [replace(request, drafts=False, grammar=grammar.gbnf) for request in requests], 1
             ),
         }
+        noise = deviations(engine, prompts[: asked.noise], plain[: asked.noise])
+        differing = {side: differences(engine, prompts, plain, ends) for side, ends in sides.items()}
     lengths = [length for end in sides["drafts"] for length in end.counts.accepted]
     result = {
         "benchmark": "decoding_lossless",
@@ -94,6 +172,8 @@ def main() -> None:
         "texts_that_differ": {
             side: sum(a.text != b.text for a, b in zip(plain, ends, strict=True)) for side, ends in sides.items()
         },
+        "batch_noise": noise,
+        "first_differences": {side: judged(found, noise) for side, found in differing.items()},
         "tokens": sum(len(end.tokens) for end in plain),
         "forced": sum(end.counts.forced for end in plain),
         "refused": sum(end.counts.refusals for end in plain),
@@ -109,6 +189,19 @@ def main() -> None:
     if asked.keep:
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
+
+
+def judged(found: Sequence[Difference], noise: dict[str, object]) -> dict[str, object]:
+    """How many of the first differences are smaller than what batch sizes were seen to do, and the largest margin."""
+    changes = noise["largest_change_of_a_margin"]
+    assert isinstance(changes, dict)
+    most = max(changes.values())
+    return {
+        "count": len(found),
+        "within_noise": sum(one.margin <= max(most, one.moved) for one in found),
+        "sign_changes_by_batch_size_alone": sum(one.moved >= one.margin for one in found),
+        "largest_margin": max((one.margin for one in found), default=0.0),
+    }
 
 
 if __name__ == "__main__":
