@@ -2,17 +2,20 @@
 
 usage: python benchmarks/decoding_speed.py MODEL.gguf --data-dir DATA [--n 100] [--server llama-server] [--keep]
 
-Every side is steered to the same gold text (`hammer` form), so that the weights do not matter; the prompt is in the KV
-cache before the clock starts. Sides, in turn for each call: `ours` (grammar, forced text, drafts), `ours plain` (token
-by token, no grammar), `llama-cpp-python` (its grammar, its own loop) and `llama-server` (as many free tokens,
-`ignore_eos`). A row a side and call; last one JSON object with the median of the
-paired ratios, which `--keep` appends to results/decoding.jsonl.
+Every side is steered to the same gold text (`hammer` form), so that the weights do not matter; the prompt, with the
+real question, is in the KV cache before the clock starts. Sides, in turn for each call: `ours` (grammar, forced text,
+drafts), `ours plain` (token by token, no grammar), `llama-cpp-python` (in its own loop, under the grammar that it makes
+of the same schemas, and under ours) and `llama-server` (as many free tokens, `ignore_eos`). A call that a side's
+grammar refuses is left out of that side's ratio. A row a call; last one JSON object with the median of the paired
+ratios, which `--keep` appends to results/decoding.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import random
 import socket
 import statistics
 import subprocess
@@ -20,13 +23,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import llama_cpp
 import numpy as np
-from gold_answers import bfcl
+from gold_answers import bfcl, read_lines
 
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.measure import Steered
@@ -35,26 +39,61 @@ from coalm_lite.dialects import hammer
 from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.runtime.llamacpp import LlamaEngine
-from coalm_lite.types import Message, Sampling, Segment
+from coalm_lite.types import Message, Sampling, Segment, ToolSpec
 from rows import provenance
 
 RESULTS = Path(__file__).with_name("results") / "decoding.jsonl"
 CONTEXT = 2048
-Replay = tuple[list[int], list[int], Grammar]
+LONGEST_PROMPT, LONGEST_ANSWER = 600, 200  # tokens
+SEED = 5
+SPARE_TOKENS = 16
 
 
-def replays(engine: LlamaEngine, folder: Path, count: int) -> Iterator[Replay]:
-    """Prompt, gold answer and grammar of the first items whose prompt is short; one file of BFCL after the other."""
-    for _, tools, golds in bfcl(folder, max(1, count // 5)):
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A prompt, the answer that is steered to, and its grammar, as ours and as the schema that llama.cpp reads."""
+
+    prompt: list[int]
+    gold: list[int]
+    grammar: Grammar
+    schema: str
+
+
+def replays(engine: LlamaEngine, folder: Path, count: int) -> list[Replay]:
+    """`count` items with gold calls, drawn by a seed from all whose prompt is short."""
+    asked = questions(folder)
+    drawn = random.Random(SEED).sample(sorted(asked), len(asked))
+    places = {name: place for place, name in enumerate(drawn[: 3 * count])}
+    found: list[tuple[int, Replay]] = []
+    for name, tools, golds in bfcl(folder, 10**9, places):
         calls = tuple(variants[0] for variants in golds)
-        if not calls:
-            continue
-        grammar = hammer.compiled(tools)
         text = hammer.render_reply(Message("assistant", calls=calls))
-        prompt = engine.tokenize(hammer.render([Message("user", "Please do what is asked.")], tools))
+        prompt = engine.tokenize(hammer.render([Message("user", asked[name])], tools))
         gold = engine.tokenize((Segment(text),))
-        if grammar.accepts(text) and len(prompt) < 300 and len(gold) < 200:
-            yield prompt, gold, grammar
+        grammar = hammer.compiled(tools)
+        if calls and grammar.accepts(text) and len(prompt) < LONGEST_PROMPT and len(gold) < LONGEST_ANSWER:
+            found.append((places[name], Replay(prompt, gold, grammar, own_schema(tools))))
+    return [replay for _, replay in sorted(found, key=lambda pair: pair[0])[:count]]
+
+
+def questions(folder: Path) -> dict[str, str]:
+    """What the user says, by the id of each item of one turn that has gold calls."""
+    paths = [path for path in sorted(folder.glob("possible_answer/*.json.gz")) if "multi_turn" not in path.name]
+    items = (item for path in paths for item in read_lines(folder / path.name))
+    return {item["id"]: item["question"][0][-1]["content"] for item in items}
+
+
+def own_schema(tools: Sequence[ToolSpec]) -> str:
+    """The calls of these tools as JSON Schema, for what makes its own grammar of it."""
+    calls = [
+        {
+            "type": "object",
+            "properties": {"name": {"const": tool.name}, "arguments": tool.parameters},
+            "required": ["name", "arguments"],
+        }
+        for tool in tools
+    ]
+    return json.dumps({"type": "array", "items": {"anyOf": calls}})
 
 
 class Ours:
@@ -65,9 +104,10 @@ class Ours:
 
     def run(self, replay: Replay, grammar: str | Grammar | None, drafts: bool) -> Generated:
         """The gold answer, decoded; the prompt is there before."""
-        prompt, gold, _ = replay
+        prompt, gold = replay.prompt, replay.gold
         self._engine.prefill(prompt, Cancel())
-        request = Request(prompt, Sampling(max_tokens=len(gold)), grammar, drafts=drafts,
+        most = len(gold) + (SPARE_TOKENS if grammar else 0)  # a grammar ends by itself, and early near a limit
+        request = Request(prompt, Sampling(max_tokens=most), grammar, drafts=drafts,
                           sampler=Steered(gold, len(prompt)))  # fmt: skip
         *_, end = answer(self._engine, request)
         if not isinstance(end, Generated) or list(end.tokens) != gold:
@@ -83,12 +123,22 @@ class Peer:
             str(model), n_ctx=CONTEXT, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False
         )
 
-    def seconds(self, replay: Replay) -> float:
-        """The gold answer under the grammar, the prompt being there."""
-        prompt, gold, grammar = replay
+    def own(self, replay: Replay) -> float:
+        """The gold answer under the grammar that llama-cpp-python makes of the schema; NaN where that refuses it."""
+        try:
+            return self._seconds(replay, llama_cpp.LlamaGrammar.from_json_schema(replay.schema, verbose=False))
+        except (RuntimeError, ValueError, KeyError):  # left the text, or a schema that it cannot read
+            return math.nan
+
+    def given(self, replay: Replay) -> float:
+        """The gold answer under our grammar."""
+        return self._seconds(replay, llama_cpp.LlamaGrammar.from_string(replay.grammar.gbnf, verbose=False))
+
+    def _seconds(self, replay: Replay, made: llama_cpp.LlamaGrammar) -> float:
+        """The gold answer under a grammar, the prompt being there."""
+        prompt, gold = replay.prompt, replay.gold
         self._llama.reset()
         self._llama.eval(prompt)
-        made = llama_cpp.LlamaGrammar.from_string(grammar.gbnf, verbose=False)
 
         def steer(ids: Any, scores: Any) -> Any:
             place = len(ids) - len(prompt)
@@ -118,7 +168,7 @@ def server(program: Path, model: Path, threads: int) -> Iterator[Callable[[Repla
     address = f"http://127.0.0.1:{port}"
 
     def seconds(replay: Replay) -> float:
-        prompt, gold, _ = replay
+        prompt, gold = replay.prompt, replay.gold
         for count in (1, len(gold)):  # the first puts the prompt into the cache
             body = {"prompt": prompt, "n_predict": count, "ignore_eos": True, "cache_prompt": True, "temperature": 0}
             asked = urllib.request.Request(
@@ -144,9 +194,11 @@ def server(program: Path, model: Path, threads: int) -> Iterator[Callable[[Repla
 
 def ratios(rows: Sequence[dict[str, float]], side: str) -> dict[str, float]:
     """How much faster `ours` is than another side: the median over calls, its range, and that of all time together."""
-    paired = [row[side] / row["ours"] for row in rows if side in row]
-    total = sum(row[side] for row in rows) / sum(row["ours"] for row in rows)
-    return {"median": statistics.median(paired), "low": min(paired), "high": max(paired), "of_all_time": total}
+    held = [row for row in rows if not math.isnan(row[side])]
+    paired = [row[side] / row["ours"] for row in held]
+    total = sum(row[side] for row in held) / sum(row["ours"] for row in held)
+    spread = {"median": statistics.median(paired), "low": min(paired), "high": max(paired)}
+    return spread | {"of_all_time": total, "n": len(held)}
 
 
 def main() -> None:
@@ -161,13 +213,14 @@ def main() -> None:
     asked = parser.parse_args()
     with LlamaEngine.load(asked.model, context_tokens=CONTEXT, threads=asked.threads) as engine:
         threads = engine.options.threads
-        items = list(islice(replays(engine, asked.data_dir / "bfcl", asked.n), asked.n))
+        items = replays(engine, asked.data_dir / "bfcl", asked.n)
         ours, peer = Ours(engine), Peer(asked.model, threads)
+        sides = {"llama-cpp-python": peer.own, "llama-cpp-python, our grammar": peer.given}
         if asked.server is None:
-            rows, ends = measured(items, ours, {"llama-cpp-python": peer.seconds})
+            rows, ends = measured(items, ours, sides)
         else:
             with server(asked.server, asked.model, threads) as free:
-                rows, ends = measured(items, ours, {"llama-cpp-python": peer.seconds, "llama-server": free})
+                rows, ends = measured(items, ours, sides | {"llama-server": free})
     result = summary(rows, ends, asked.model, threads)
     print(json.dumps(result))
     if asked.keep:
@@ -182,7 +235,7 @@ def measured(
     rows: list[dict[str, float]] = []
     ends: list[Generated] = []
     for number, replay in enumerate([items[0], *items]):
-        grammar = replay[2]
+        grammar = replay.grammar
         sides: dict[str, Callable[[], float]] = {
             "ours plain": lambda replay=replay: ours.run(replay, None, False).timings.total_s,
             **{name: lambda side=side, replay=replay: side(replay) for name, side in others.items()},
@@ -198,7 +251,7 @@ def measured(
         if number:
             rows.append(row)
             ends.append(end)
-            print(json.dumps({"call": number, "tokens": len(replay[1]), "forced": end.counts.forced, **row}))
+            print(json.dumps({"call": number, "tokens": len(replay.gold), "forced": end.counts.forced, **row}))
     return rows, ends
 
 

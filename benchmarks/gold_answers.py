@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,14 @@ def read_lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in gzip.open(path, "rt", encoding="utf-8")]
 
 
-def bfcl(folder: Path, limit: int) -> Iterator[Gold]:
-    """Each item's id, tools and its gold answers, none where BFCL gives none."""
+def bfcl(folder: Path, limit: int, only: Container[str] | None = None) -> Iterator[Gold]:
+    """Each item's id, tools and its gold answers, none where BFCL gives none; `only`: the ids that are wanted."""
     for path in sorted(folder.glob("BFCL_v3_*.json.gz")):
         golds = folder / "possible_answer" / path.name
         answers = {row["id"]: row["ground_truth"] for row in read_lines(golds)} if golds.exists() else {}
         for item in read_lines(path)[:limit]:
+            if only is not None and item["id"] not in only:
+                continue
             language = next((name for name in ("javascript", "java") if f"_{name}" in path.name), "python")
             if "function" not in item:
                 yield from multi_turn(folder, item, answers[item["id"]])
