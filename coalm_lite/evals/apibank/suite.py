@@ -54,10 +54,9 @@ class ApiBank:
         request: Request = item.content
         answer = yield Ask(dialect, request.messages, request.tools)
         written = read_answer(answer.text, dialect, request.tools)
-        return Outcome(
-            (Unit(item.id, item.stratum, _scores(written, request, item.stratum)),),
-            answer.error or _note(written, request),
-        )
+        scores = _scores(written, request, item.stratum)
+        wanted = {metric.name: scores[metric.name] for metric in self.metrics if metric.name in scores}
+        return Outcome((Unit(item.id, item.stratum, wanted),), answer.error or _note(written, request))
 
 
 def open_suite(folder: Path, part: str = "") -> ApiBank:
