@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
-from coalm_lite import models
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
 from coalm_lite.dialects import cra, hammer
 from coalm_lite.errors import ContextFullError, DecodingError
-from coalm_lite.runtime.base import Cancel, Stretch
+from coalm_lite.runtime.base import Cancel
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.runtime.scripted import ScriptedEngine
 from coalm_lite.types import Message, Sampling, Segment, ToolSpec
 from tests.decoding.one_of import OneOf
-
-if TYPE_CHECKING:
-    from coalm_lite.runtime.base import Logits
 
 AREAS = ("north", "south", "east")
 TOOLS = (
@@ -210,29 +205,6 @@ def test_a_character_of_many_tokens_is_held_by_the_grammar(engine: LlamaEngine) 
     for seed in range(8):
         wanted = Sampling(temperature=2.0, seed=seed)
         assert end(engine, Request([1, 2, seed], wanted, OneOf(texts))).text in texts
-
-
-class LovesWhiteSpace(LlamaEngine):
-    """A model that wants spaces and newlines above all."""
-
-    def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> list[Logits]:
-        rows = super().compute(stretches, cancel)
-        for token in range(self.info.vocabulary_size):
-            if self.token_bytes(token).strip() == b"" != self.token_bytes(token):
-                for logits in rows:
-                    logits[:, token] += 40
-        return rows
-
-
-@pytest.mark.parametrize("drafts", [True, False])
-def test_calls_of_bounded_strings_end_with_a_model_that_loves_white_space(nano: LlamaEngine, drafts: bool) -> None:
-    grammar = hammer.compiled(TOOLS)
-    with LovesWhiteSpace.load(models.shipped_model_path("coalm-nano.Q8_0.gguf"), threads=1) as engine:
-        for words in SAID[:3]:
-            tokens = engine.tokenize(hammer.render([Message("user", words)], TOOLS, True))
-            found = end(engine, Request(tokens, Sampling(max_tokens=600), grammar, drafts=drafts))
-            assert found.reason == "stop"
-            assert grammar.accepts(found.text)
 
 
 def test_generators_that_are_left_leave_a_usable_engine(nano: LlamaEngine) -> None:
