@@ -13,13 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 @dataclass
 class DataServer:
     """What a test holds of it. The faults are used up one a request: statuses to answer with, bytes after which the
-    connection is cut. `requests` are (path, Range header)."""
+    connection is cut, or stalls until `released`. `requests` are (path, Range header)."""
 
     files: dict[str, bytes]
     address: str = ""
     statuses: list[int] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     ranges: bool = True
+    stalls: list[int] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -47,6 +49,11 @@ def data_server(files: dict[str, bytes]) -> Iterator[DataServer]:
             if first:
                 self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
             self.end_headers()
+            if held.stalls:
+                self.wfile.write(content[first:][: held.stalls.pop(0)])
+                self.wfile.flush()
+                held.released.wait(30)
+                return
             self.wfile.write(content[first:][: held.cuts.pop(0) if held.cuts else None])
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from coalm_lite.store.locks import held
 from tests.evals.data.data_server import DataServer, data_server
 from tests.evals.data.made_suites import FILES, apibank, multiwoz, wheel
 
+ROOT = Path(__file__).parents[3]
 AT_ONCE = Waits(tries=4, first_s=0.001, longest_s=0.002)
 SUITE = apibank()
 
@@ -89,6 +93,29 @@ def test_a_later_call_goes_on_from_the_bytes_that_came(tmp_path: Path) -> None:
         server.cuts.clear()
         assert brought(tmp_path, server).new
         assert server.requests[-2][1] == "bytes=1000-"
+
+
+def test_a_killed_call_leaves_no_folder_and_its_bytes_are_gone_on_with(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from tests.evals.data.made_suites import apibank;"
+        "from coalm_lite.evals.data.fetch import fetch; from coalm_lite.evals.data.download import Origin;"
+        "fetch(apibank(), Path(sys.argv[1]), Origin(sys.argv[2]))"
+    )
+    with data_server(served()) as server:
+        server.stalls = [20_000]
+        killed = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), server.address], cwd=ROOT)
+        partial = tmp_path / ".fetching" / "bytes" / SUITE.pins[0].etag
+        end_s = time.monotonic() + 30
+        while time.monotonic() < end_s and not (partial.exists() and partial.stat().st_size):
+            time.sleep(0.01)
+        killed.kill()
+        killed.wait()
+        server.released.set()
+        came = partial.stat().st_size
+        assert came and not (tmp_path / "apibank").exists()
+        assert brought(tmp_path, server).new
+        assert server.requests[1][1] == f"bytes={came}-"
+    assert (tmp_path / "apibank" / "one.json").read_bytes() == FILES["one.json"]
 
 
 def test_a_server_without_ranges_starts_anew(tmp_path: Path) -> None:
