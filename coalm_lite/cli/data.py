@@ -28,7 +28,8 @@ class ListedData:
     suite: str
     state: State
     files: int
-    size_bytes: int  # at least, where a file's size is not known beforehand
+    size_bytes: int
+    more: bool  # than size_bytes: one of its files has no size that is known beforehand
     licence: str
     source: str
     path: str
@@ -100,6 +101,7 @@ def _listed(suite: PinnedSuite, home: Path) -> ListedData:
         state=state,
         files=found.files if found else len(suite.pins),
         size_bytes=found.size_bytes if found else sum(pin.size_bytes for pin in suite.pins),
+        more=not found and not all(pin.size_bytes for pin in suite.pins),
         licence=suite.licence,
         source=suite.source,
         path=str(folder),
@@ -110,5 +112,6 @@ def _print(listed: list[ListedData], as_json: bool) -> None:
     if as_json:
         print_json([asdict(entry) for entry in listed])
         return
-    rows = [[e.suite, _STATES[e.state], size_words(e.size_bytes), e.licence, e.path] for e in listed]
+    sizes = [("more than " if entry.more else "") + size_words(entry.size_bytes) for entry in listed]
+    rows = [[e.suite, _STATES[e.state], size, e.licence, e.path] for e, size in zip(listed, sizes, strict=True)]
     print_table(("suite", "state", "size", "licence", "folder"), rows)

@@ -7,8 +7,8 @@
 
 An item passes when exactly these calls are written, in any order; text is compared in lower case. Each item has its own
 dialect, the form that is natural for it: the suite names none, and what `play` is told counts for nothing. Calls of the
-demo town's tools are asked, never run. It tells a damaged model from a sound one; it is no benchmark, and its score
-says nothing of CoALM's published ones.
+demo town's tools are asked, never run. It shows whether a model answers as it was trained to; sixty items are too few
+to see a small loss, and the score says nothing of CoALM's published ones.
 """
 
 from __future__ import annotations
