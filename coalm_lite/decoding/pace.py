@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
+
+
+@dataclass(frozen=True, slots=True)
+class BatchParts:
+    """Seconds: of any batch, of each token in it, and of each place whose logits are wanted."""
+
+    fixed: float
+    token: float
+    row: float
+
 
 _FORGET = 0.95  # what a batch's measurement weighs after the next one
 _PRIOR_SLOPE = 0.4  # of a token more against a batch of one, until measured
-_PRIOR_WEIGHT = 2.0
-_PRIOR_TOKENS = ((1.0, 1.0), (9.0, 1.0 + 8 * _PRIOR_SLOPE))  # batches of one and nine tokens, in units of one token
+_PRIOR_WEIGHT = 1.0
+_ROW = 0.25  # what a place whose logits are wanted costs, in tokens: the output matrix beside the layers
 _LARGEST = 64  # tokens; larger batches are prompts
 _PRIOR_CHANCES = {
     "tail": 0.8, "recorded": 0.98, "beginning": 0.7, "inside a word": 0.9,
@@ -28,19 +39,21 @@ FORCED = ""  # the kind of a token that follows from those before it
 
 
 class BatchCost:
-    """Seconds of a batch by its tokens: a line through what was measured, the latest counting most."""
+    """Seconds of a batch by its tokens and wanted places: a line, the smaller and the later batches counting more."""
 
     def __init__(self) -> None:
         self._weight = self._x = self._y = self._xx = self._xy = 0.0
 
-    def measured(self, tokens: int, seconds: float) -> None:
-        """Take a batch's time."""
+    def measured(self, tokens: int, rows: int, seconds: float) -> None:
+        """Take the time of a batch with logits at `rows` places."""
         if not 0 < tokens <= _LARGEST:
             return
+        size = tokens + _ROW * rows
         if not self._weight:
-            for x, y in _PRIOR_TOKENS:
-                self._add(x, y * seconds / (1 + (tokens - 1) * _PRIOR_SLOPE), _PRIOR_WEIGHT)
-        self._add(tokens, seconds, 1.0)
+            unit = seconds / (1 + (size - 1 - _ROW) * _PRIOR_SLOPE)
+            for x in (1.0, 9.0):
+                self._add(x + _ROW, unit * (1 + (x - 1) * _PRIOR_SLOPE), _PRIOR_WEIGHT)
+        self._add(size, seconds, 1.0 / tokens)
 
     def _add(self, x: float, y: float, weight: float) -> None:
         self._weight = self._weight * _FORGET + weight
@@ -50,15 +63,15 @@ class BatchCost:
         self._xy = self._xy * _FORGET + weight * x * y
 
     @property
-    def line(self) -> tuple[float, float]:
-        """Seconds of a batch of no tokens, and of each token; both at least a little above 0."""
+    def parts(self) -> BatchParts:
+        """The parts of the cost, all a little above 0 at least."""
         if not self._weight:
-            return 1 - _PRIOR_SLOPE, _PRIOR_SLOPE
+            return BatchParts(1 - _PRIOR_SLOPE, _PRIOR_SLOPE, _ROW * _PRIOR_SLOPE)
         spread = self._weight * self._xx - self._x * self._x
         mean = self._y / self._weight
         slope = (self._weight * self._xy - self._x * self._y) / spread if spread > 1e-9 * self._weight**2 else mean
         slope = min(max(slope, mean * 1e-3), self._y / self._x)  # a batch of none costs nothing at least
-        return mean - slope * self._x / self._weight, slope
+        return BatchParts(mean - slope * self._x / self._weight, slope, _ROW * slope)
 
 
 class Pace:
@@ -81,21 +94,21 @@ class Pace:
 
     def pays(self, likely: float, answers: int) -> bool:
         """Whether a guess that is right so likely saves more than it costs, nothing being forced behind it."""
-        fixed, each = self.cost.line
-        return likely * fixed / answers > (1 - likely) * each
+        parts = self.cost.parts
+        return likely * parts.fixed / answers > (1 - likely) * (parts.token + parts.row)
 
     def worth(self, kinds: Sequence[str], answers: int) -> int:
         """How many of the guessed tokens, by their kinds, are worth it in a batch that goes on `answers` answers.
 
         `FORCED` tokens belong to the guess before them.
         """
-        fixed, each = self.cost.line
+        parts = self.cost.parts
         likely, gain, best, count = 1.0, 0.0, 0.0, 0
         for place, kind in enumerate(kinds):
             if kind != FORCED:
                 likely *= self.chance(kind)
-                gain += likely * fixed / answers
-            gain -= (1 - likely) * each
+                gain += likely * parts.fixed / answers - (1 - likely) * parts.row
+            gain -= (1 - likely) * parts.token
             if gain > best and (place + 1 == len(kinds) or kinds[place + 1] != FORCED):
                 best, count = gain, place + 1
         return count

@@ -298,7 +298,7 @@ class Scheduler:
         tokens = sum(len(stretch.tokens) for _, stretch in stretches)
         prompts = sum(self._prompt_part(slot, stretch) for slot, stretch in stretches)
         self.spent.add(prompts, tokens - prompts, now - began)
-        self._pace.cost.measured(tokens, now - began)
+        self._pace.cost.measured(tokens, sum(len(stretch.wanted) for _, stretch in stretches), now - began)
         for (slot, stretch), logits in zip(stretches, rows, strict=True):
             del slot.waiting[: len(stretch.tokens)]
             slot.wanted = [place - len(stretch.tokens) for place in slot.wanted]

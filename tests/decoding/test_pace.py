@@ -10,24 +10,26 @@ from coalm_lite.decoding.pace import FORCED, BatchCost, Pace, pace_of
 def measured(fixed: float, each: float, sizes: list[int]) -> Pace:
     pace = Pace()
     for size in sizes:
-        pace.cost.measured(size, fixed + each * size)
+        pace.cost.measured(size, 1, fixed + each * size)
     return pace
 
 
 def test_the_cost_of_batches_is_found() -> None:
-    fixed, each = measured(20.0, 3.0, [1, 5, 9, 2, 17] * 40).cost.line
-    assert fixed == pytest.approx(20.0, rel=0.02)
-    assert each == pytest.approx(3.0, rel=0.02)
+    parts = measured(20.0, 3.0, [1, 5, 9, 2, 17] * 40).cost.parts
+    assert parts.fixed + parts.row == pytest.approx(20.0, rel=0.02)
+    assert parts.token == pytest.approx(3.0, rel=0.02)
+    assert 0 < parts.row < parts.token
 
 
-@given(sizes=st.lists(st.integers(1, 500), min_size=1), seconds=st.floats(1e-5, 1e3))
-def test_whatever_is_measured_the_cost_is_a_sensible_line(sizes: list[int], seconds: float) -> None:
+@given(batches=st.lists(st.tuples(st.integers(1, 500), st.integers(0, 16)), min_size=1), seconds=st.floats(1e-5, 1e3))
+def test_whatever_is_measured_the_cost_has_sensible_parts(batches: list[tuple[int, int]], seconds: float) -> None:
     cost = BatchCost()
-    for size in sizes:
-        cost.measured(size, seconds)
-    fixed, each = cost.line
-    assert each > 0
-    assert fixed >= -1e-6 * seconds
+    for tokens, rows in batches:
+        cost.measured(tokens, min(rows, tokens), seconds)
+    parts = cost.parts
+    assert parts.token > 0
+    assert parts.fixed >= -1e-6 * seconds
+    assert parts.row > 0
 
 
 def tried(pace: Pace, kind: str, right: bool) -> Pace:

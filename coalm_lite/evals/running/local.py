@@ -27,10 +27,11 @@ from coalm_lite.evals.run import ModelStory, Step
 from coalm_lite.evals.running.backend import DEFAULT_TOP_LOGPROBS, Costs, Question, asked_words
 from coalm_lite.evals.running.model_story import vocabulary_sha256
 from coalm_lite.evals.running.recording import Recorder
+from coalm_lite.evals.running.remote_base import as_draft
 from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Engine
 from coalm_lite.session import INSTRUCTIONS_KEY
-from coalm_lite.types import Sampling, ToolSpec
+from coalm_lite.types import Prompt, Sampling, ToolSpec
 
 _GRAMMARS = 256  # kept at once
 _ROUND = 16  # hex digits of a prompt's hash
@@ -39,7 +40,7 @@ _ROUND = 16  # hex digits of a prompt's hash
 class _SteadyCost(BatchCost):
     """What batches cost as it is believed before any was measured."""
 
-    def measured(self, tokens: int, seconds: float) -> None:
+    def measured(self, tokens: int, rows: int, seconds: float) -> None:
         """Forget it: what depends on time differs from run to run."""
 
 
@@ -110,7 +111,10 @@ class LocalBackend:
         self._open[self._scheduler.submit(request)] = _Open(question, prompt, recorder)
 
     def _prompt(self, ask: Ask) -> Sequence[int]:
-        return self._engine.tokenize(dialects.get(ask.dialect).render(ask.messages, ask.tools, self.short))
+        return self._engine.tokenize(self._rendered(ask))
+
+    def _rendered(self, ask: Ask) -> Prompt:
+        return dialects.get(ask.dialect).render(ask.messages, ask.tools, self.short)
 
     def _request(self, question: Question, prompt: Sequence[int]) -> tuple[Request, Recorder]:
         ask, room = question.ask, self._engine.info.context_tokens - len(prompt)
@@ -122,7 +126,7 @@ class LocalBackend:
         sampling = Sampling(max_tokens=min(ask.max_tokens, room))
         base = question.recorded
         if base is not None and base.prompt_sha256 != _hash(prompt):
-            base = None  # its own words led it elsewhere before
+            base = as_draft(base, self._rendered(ask), self._engine)  # a server's, or its words led it elsewhere
         recorder = Recorder(sampling, len(prompt), self.top_logprobs, base)
         recorded = base.tokens if base is not None else ()
         return Request(prompt, sampling, grammar, recorded=recorded, sampler=recorder), recorder
