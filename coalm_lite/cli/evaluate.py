@@ -48,6 +48,13 @@ _ONE_OR_MORE = click.IntRange(min=1)
 @click.option("--parallel", type=click.IntRange(1, 256), metavar="N", help="Answers at once. Default: 8.")
 @click.option("--context", type=_ONE_OR_MORE, metavar="N", help="Tokens of the longest prompt with its answer.")
 @click.option("--threads", type=_ONE_OR_MORE, metavar="N", help="CPU threads. Default: one a physical core.")
+@click.option("--model", "server_model", default="", metavar="NAME", help="Which of a server's models.")
+@click.option(
+    "--instructions",
+    type=click.Choice(["full", "short"]),
+    help="How a server's model was trained to be told its task. Default: short for coalm-nano, else full.",
+)
+@click.option("--chat", is_flag=True, help="Ask a server without text completions; its prompts are not as trained.")
 @click.option("--force", is_flag=True, help="Begin the run file anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print scores and speed as JSON.")
 @verbosity_options
@@ -83,6 +90,9 @@ def _asked(given: dict[str, Any]) -> Any:
         parallel=given["parallel"],
         context_tokens=given["context"],
         threads=given["threads"],
+        server_model=given["server_model"],
+        chat=given["chat"],
+        short=None if given["instructions"] is None else given["instructions"] == "short",
     )
     suites = tuple(filter(None, map(str.strip, given["suite"].split(",")))) or (_DEFAULT_SUITE,)
     own = {field.name: given[field.name] for field in fields(Evaluation) if field.name in given}

@@ -49,6 +49,7 @@ class ModelServer:
     parses_markers: bool = True
     counts: bool = True
     context_tokens: int = 100_000
+    limit_letters: int = 1  # of a token, as max_tokens counts
     missing: tuple[str, ...] = ()  # paths that are not there
     faults: list[Fault] = field(default_factory=list)
     requests: list[Asked] = field(default_factory=list)
@@ -194,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(400, "exceed_context_size_error", f"request ({count} tokens) exceeds the context size")
             return
         text = model.answer(prompt)
-        cut_text = text[: body["max_tokens"]]  # a letter is a token
+        cut_text = text[: body["max_tokens"] * model.limit_letters]
         choice: dict[str, Any] = {"index": 0, "finish_reason": "stop" if cut_text == text else "length"}
         choice |= {"message": {"role": "assistant", "content": cut_text}} if chat else {"text": cut_text}
         wanted = body.get("top_logprobs" if chat else "logprobs", 0)

@@ -63,15 +63,6 @@ def test_tokens_are_numbers_where_the_server_tells_them(served: ModelServer) -> 
         assert (text_only.text, text_only.tokens, text_only.choices) == ("[é]", (), ())
 
 
-def test_a_grammar_goes_to_llama_server_alone(served: ModelServer) -> None:
-    with open_server(served) as remote:
-        remote.complete(PROMPT, 20, grammar='root ::= "[]"')
-    assert served.completions()[-1].body["grammar"] == 'root ::= "[]"'
-    served.shape = "vllm"
-    with open_server(served) as remote, pytest.raises(UsageError, match="takes no grammar"):
-        remote.complete(PROMPT, 20, grammar='root ::= "[]"')
-
-
 def test_chat_completions_get_the_texts_by_role(served: ModelServer) -> None:
     with open_server(served, chat=True, logprobs=1) as remote:
         assert remote.complete(PROMPT, 20).tokens == (91, 93)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from coalm_lite.errors import UsageError
 from coalm_lite.evals.items import Item, Suite
-from coalm_lite.evals.run import Run
+from coalm_lite.evals.run import Run, RunHeader
 from coalm_lite.evals.running.header import Part, check_base, choose_dialect, run_header
 from coalm_lite.evals.running.opening import BackendOptions, is_server, open_backend, trained_dialects
+from coalm_lite.evals.running.remote import chat_header
 from coalm_lite.evals.running.run_file import RunAppender, read_run
 from coalm_lite.evals.running.runner import Progress, Runner, Speed, base_steps
 from coalm_lite.evals.running.selection import draw
@@ -51,8 +52,12 @@ def evaluate(
     parts = _parts(asked)
     base = read_run(asked.base) if asked.base else None
     tell(f"{asked.model}: {', '.join(map(_part_words, parts))}")
-    with open_backend(asked.model, asked.backend) as backend:
+    with open_backend(asked.model, asked.backend, tell) as backend:
         header = run_header(backend, parts, seed=asked.seed, base=asked.base)
+        if asked.backend.chat:
+            header = chat_header(header)
+        for words in _limits(asked.backend, header):
+            tell(words)
         if asked.base and base:
             check_base(asked.base, base.header, header)
         with RunAppender(asked.output, header, anew=asked.force) as file:
@@ -72,6 +77,18 @@ def _check(asked: Evaluation) -> None:
         )
     if asked.base is not None and asked.base.exists() and asked.output.exists() and asked.base.samefile(asked.output):
         raise UsageError(f"{asked.output} is the base itself", "Give another file with -o.")
+
+
+def _limits(wanted: BackendOptions, header: RunHeader) -> Iterator[str]:
+    """What a server's run will not have, though it was asked for."""
+    if header.model.kind != "remote":
+        return
+    if wanted.grammar:
+        yield "no grammar holds a server's answers: compare with runs that were made with --no-grammar"
+    if wanted.top_logprobs and not header.top_logprobs:
+        yield "the server does not number its tokens: runs with this one as --base compare texts, without KL divergence"
+    if wanted.chat:
+        yield "chat completions wrap prompts in the server's template: compare with runs by --chat alone"
 
 
 def _parts(asked: Evaluation) -> tuple[Part, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,13 +19,19 @@ _SERVERS = ("http://", "https://")
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """How a model is opened; None is chosen by the model or the machine. `parallel`: answers at once."""
+    """How a model is opened; None is chosen by the model or the machine. `parallel`: answers at once.
+
+    `server_model`, `chat` and `short` (the brief instructions) are for a server alone.
+    """
 
     grammar: bool = True
     top_logprobs: int = DEFAULT_TOP_LOGPROBS
     parallel: int | None = None
     context_tokens: int | None = None
     threads: int | None = None
+    server_model: str = ""
+    chat: bool = False
+    short: bool | None = None
 
 
 def is_server(model: str) -> bool:
@@ -44,12 +50,16 @@ def trained_dialects(model: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def open_backend(model: str, options: BackendOptions) -> Iterator[Backend]:
-    """The backend for a model's name, path or address; closed at the end."""
+def open_backend(
+    model: str, options: BackendOptions, tell: Callable[[str], object] = lambda words: None
+) -> Iterator[Backend]:
+    """The backend for a model's name, path or address; closed at the end. `tell` hears of waits for a server."""
     if is_server(model):
-        with _remote(model, options) as backend:
+        with _remote(model, options, tell) as backend:
             yield backend
         return
+    if options.server_model or options.chat or options.short is not None:
+        raise UsageError("--model, --chat and --instructions are for a server's model", f"Leave them out with {model}.")
     reference = resolve_model(model)
     opener = _onnx if is_folder(reference.path) else _llama
     with opener(reference, options) as backend:
@@ -57,7 +67,7 @@ def open_backend(model: str, options: BackendOptions) -> Iterator[Backend]:
 
 
 @contextmanager
-def _remote(address: str, options: BackendOptions) -> Iterator[Backend]:
+def _remote(address: str, options: BackendOptions, tell: Callable[[str], object]) -> Iterator[Backend]:
     from coalm_lite.evals.running.remote import DEFAULT_PARALLEL as PARALLEL
     from coalm_lite.evals.running.remote import RemoteBackend
     from coalm_lite.runtime.remote import RemoteServer
@@ -66,8 +76,15 @@ def _remote(address: str, options: BackendOptions) -> Iterator[Backend]:
         raise UsageError("--context and --threads are for models on this machine", f"Leave them out with {address}.")
     parallel = options.parallel or PARALLEL
     with (
-        RemoteServer(address, logprobs=options.top_logprobs, parallel=parallel) as server,
-        RemoteBackend(server, grammar=options.grammar, parallel=parallel) as backend,
+        RemoteServer(
+            address,
+            options.server_model,
+            chat=options.chat,
+            logprobs=options.top_logprobs,
+            parallel=parallel,
+            tell=tell,
+        ) as server,
+        RemoteBackend(server, short=options.short, parallel=parallel) as backend,
     ):
         yield backend
 

@@ -1,9 +1,9 @@
 """A model behind an OpenAI-compatible server as a `Backend`: many requests under way at once, each a thread's.
 
 A prompt's tokens are the server's own business, so a step's `prompt_sha256` is of the prompt's text; tokens and their
-log-probabilities are recorded where the server names tokens by number. A grammar holds answers only where the server
-takes one, and `grammar` says whether it does. What the server kept of earlier prompts is not dropped between groups:
-how its batches fall together can change an answer where two tokens are nearly alike, on any server.
+log-probabilities are recorded where the server names tokens by number. No grammar holds its answers (`runtime.remote`
+says why), so a run compares with those made without one. What the server kept of earlier prompts is not dropped between
+groups: how its batches fall together can change an answer where two tokens are nearly alike, on any server.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from coalm_lite.errors import CoalmError, ServerError
 from coalm_lite.evals.items import Ask
 from coalm_lite.evals.run import Choice, ModelStory, RunHeader, Step
 from coalm_lite.evals.running.backend import Costs, Question, asked_words
+from coalm_lite.evals.running.remote_base import text_sha256
 from coalm_lite.evals.running.run_file import LOGPROB_DIGITS
 from coalm_lite.runtime.remote import RemoteServer
 from coalm_lite.runtime.remote_answers import Completion
@@ -29,7 +30,6 @@ from coalm_lite.runtime.remote_http import RefusedError
 from coalm_lite.types import Prompt
 
 DEFAULT_PARALLEL = 8
-_ROUND = 16  # hex digits of a prompt's hash
 _OF_ONE_PROMPT = (400, 413, 422)  # refusals of what was asked, not of who asks
 _SHORT_NAMES = ("coalm-nano",)
 
@@ -42,22 +42,19 @@ class _Request:
     ask: Ask
     prompt: Prompt
     sha256: str
-    grammar: str
 
 
 class RemoteBackend:
     """A `Backend` on a server, which it does not close."""
 
-    def __init__(
-        self, server: RemoteServer, *, short: bool | None = None, grammar: bool = True, parallel: int = DEFAULT_PARALLEL
-    ) -> None:
+    def __init__(self, server: RemoteServer, *, short: bool | None = None, parallel: int = DEFAULT_PARALLEL) -> None:
         """`short`: whether the model was trained on the brief instructions; None goes by its name."""
         model = server.model
         self.story = ModelStory(
             name=model.name, kind="remote", quant=model.quant, size_bytes=model.size_bytes, source=server.address
         )
         self.short = model.name.startswith(_SHORT_NAMES) if short is None else short
-        self.grammar = grammar and model.takes_grammar
+        self.grammar = False
         self.top_logprobs = server.top_logprobs
         self.parallel = parallel
         self.versions: Mapping[str, str] = {f"server {model.owner}".strip(): model.version} if model.owner else {}
@@ -88,10 +85,9 @@ class RemoteBackend:
             thread.start()
 
     def _request(self, question: Question) -> _Request:
-        dialect, tools = dialects.get(question.ask.dialect), question.ask.tools
-        prompt = dialect.render(question.ask.messages, tools, self.short)
-        grammar = dialect.grammar(tools) if self.grammar else ""
-        return _Request(question.number, question.ask, prompt, text_sha256(prompt), grammar)
+        ask = question.ask
+        prompt = dialects.get(ask.dialect).render(ask.messages, ask.tools, self.short)
+        return _Request(question.number, ask, prompt, text_sha256(prompt))
 
     def finished(self) -> Sequence[tuple[int, Step]]:
         """Wait for an answer; those that came meanwhile come with it. Raises ServerError when the server gives up."""
@@ -124,7 +120,7 @@ class RemoteBackend:
     def _answered(self, request: _Request) -> tuple[Step, Completion | None]:
         """The step, and what the server said; an error of this one question is a step too."""
         try:
-            completion = self._server.complete(request.prompt, request.ask.max_tokens, request.grammar)
+            completion = self._server.complete(request.prompt, request.ask.max_tokens)
         except CoalmError as error:
             if isinstance(error, ServerError) and not _of_one_prompt(error):
                 raise
@@ -144,11 +140,6 @@ class RemoteBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def text_sha256(prompt: Prompt) -> str:
-    """The first digits of the hash of a prompt's text, by which a step says what was asked."""
-    return sha256("".join(segment.text for segment in prompt).encode()).hexdigest()[:_ROUND]
 
 
 def chat_header(header: RunHeader) -> RunHeader:
