@@ -10,7 +10,7 @@ import pytest
 from coalm_lite import dialects
 from coalm_lite.decoding.generate import Generated, generate
 from coalm_lite.evals.items import Answer, Ask, Outcome, Play, Share
-from coalm_lite.evals.multiwoz import open_suite
+from coalm_lite.evals.multiwoz.suite import open_suite
 from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.runtime.llamacpp import LlamaEngine

@@ -10,7 +10,7 @@ import pytest
 
 from coalm_lite.dialects import cra
 from coalm_lite.evals.items import Answer, Ask, Suite, Unit
-from coalm_lite.evals.multiwoz import open_suite
+from coalm_lite.evals.multiwoz.suite import open_suite
 from coalm_lite.evals.multiwoz.task import MAX_CALLS, MAX_SILENCES, MAX_TURNS
 from coalm_lite.types import JsonObject, Message
 from tests.evals.multiwoz.perfect_agent import PerfectAgent, talked

@@ -12,8 +12,9 @@ import pytest
 
 from coalm_lite.errors import StoreError, UsageError
 from coalm_lite.evals.items import Answer, Ask, Outcome, Share
-from coalm_lite.evals.multiwoz import open_suite, states
+from coalm_lite.evals.multiwoz import states
 from coalm_lite.evals.multiwoz.dialogues import read_dialogues
+from coalm_lite.evals.multiwoz.suite import open_suite
 from coalm_lite.types import Message
 
 GOAL = {"hotel": {"info": {"area": "north"}}, "taxi": {}, "message": ["A place to stay."]}
