@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import decimal
 import json
+import os
 import re
 import sys
 import types
@@ -115,9 +116,14 @@ def stand_in_for_mpmath() -> types.ModuleType:
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     """An audit hook: no network, no process, no file that is changed."""
-    mode = arguments[1] if event == "open" and len(arguments) > 1 else None
-    if _REFUSED.match(event) or (isinstance(mode, str) and _WRITING.search(mode)):
+    if _REFUSED.match(event) or (event == "open" and _would_write(*arguments[1:3])):
         raise PermissionError(f"{event} is not allowed to what a model wrote")
+
+
+def _would_write(mode: object, flags: object) -> bool:
+    if isinstance(mode, str):
+        return bool(_WRITING.search(mode))
+    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
 def _limit_self() -> None:

@@ -3,7 +3,8 @@
 Parts: "" for all 17 categories, "non_live", "live", "multi_turn", "simple", or one category. Multi-turn needs BFCL's
 executors beside the data; without them the parts that have it are refused, with the command that fetches them. Items
 stand in the order of what their prompts begin with, whatever their category, so that neighbours share the longest
-beginnings: first the single-turn ones by functions and words, then the dialogues by classes and words.
+beginnings: first the single-turn ones by functions and words, then the dialogues by functions and words. (Of the
+single-turn prompts' tokens 61 % are shared so, 53 % category by category, 50 % in the files' order.)
 """
 
 from __future__ import annotations
