@@ -1,8 +1,10 @@
 """What drafts and batches change in answers: tokens with all of it on, against plain decoding, prompt by prompt.
 
-usage: python benchmarks/decoding_lossless.py [MODEL.gguf] [--n 500] [--together 8] [--noise 30] [--threads N] [--keep]
+usage: python benchmarks/decoding_lossless.py [MODEL.gguf] [--data-dir DATA] [--n 500] [--together 8] [--noise 30]
+       [--threads N] [--keep]
 
-Prompts are requests over the demo tools in the `cra` form, in words made of a few lists. Sides: `plain` (one answer
+Prompts are requests over the demo tools in the `cra` form, in words made of a few lists; with `--data-dir` as many from
+each source of real_requests.py as make `--n`, most of which nano is not sure about. Sides: `plain` (one answer
 alone, no drafts), `drafts`, `together` (`--together` answers in a batch, with drafts), `masked` (GBNF alone, forced
 text sampled token by token). Greedy. What the engine's batch size alone changes is measured: the logits of `--noise`
 plain answers, computed in batches of 1, 2, 4, 8 and 16 tokens. At the first token at which an answer differs from
@@ -23,10 +25,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
+from real_requests import SOURCES
+from real_requests import requests as real_requests
 
-from coalm_lite import demo
+from coalm_lite import demo, dialects
 from coalm_lite.decoding.scheduler import Generated, Request, Scheduler
 from coalm_lite.dialects import cra
+from coalm_lite.grammar import Grammar
 from coalm_lite.models import shipped_model_path
 from coalm_lite.runtime.base import Cancel, Stretch, common_prefix_length
 from coalm_lite.runtime.llamacpp import LlamaEngine
@@ -57,6 +62,17 @@ def said(count: int) -> Iterator[str]:
                 f"Book a table for {rng.randrange(1, 9)} on {rng.choice(DAYS)}, please. And thanks!",
             )
         )
+
+
+def questions(engine: LlamaEngine, data: Path | None, count: int) -> list[tuple[list[int], Grammar]]:
+    """Prompts with their grammars."""
+    if data is not None:
+        found = real_requests(engine, data, SOURCES, -(-count // len(SOURCES)))
+        return [(asked.prompt(engine), dialects.get(asked.dialect).compiled(asked.tools)) for asked in found]
+    with TemporaryDirectory() as folder:
+        specs = Toolbox(demo.tools(Path(folder) / "demo.sqlite3")).specs
+    grammar = cra.compiled(specs)
+    return [(engine.tokenize(cra.render([Message("user", words)], specs, True)), grammar) for words in said(count)]
 
 
 def decoded(engine: LlamaEngine, requests: Sequence[Request], together: int) -> list[Generated]:
@@ -120,12 +136,11 @@ def differences(
     found: list[Difference] = []
     for number, (prompt, a, b) in enumerate(zip(prompts, plain, ends, strict=True)):
         place = common_prefix_length(a.tokens, b.tokens)
-        if a.tokens == b.tokens or place == min(len(a.tokens), len(b.tokens)):
-            found += [Difference(number, place, float("inf"), 0.0)] if a.tokens != b.tokens else []
+        if a.tokens == b.tokens:
             continue
-        mine, other = a.tokens[place], b.tokens[place]
+        mine, other = _said_at(engine, a, place), _said_at(engine, b, place)
         margins = [
-            float(row[mine] - row[other])
+            float(row[mine].max() - row[other].max())
             for row in (answer_logits(engine, prompt, a.tokens[:place], size)[-1] for size in SIZES)
         ]
         found.append(Difference(number, place, margins[0], max(margins) - min(margins)))
@@ -136,6 +151,7 @@ def main() -> None:
     """Decode on every side and print what differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, nargs="?", default=shipped_model_path("coalm-nano.Q8_0.gguf"))
+    parser.add_argument("--data-dir", type=Path, help="take real requests")
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--together", type=int, default=8)
     parser.add_argument(
@@ -144,23 +160,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
-    with TemporaryDirectory() as folder:
-        specs = Toolbox(demo.tools(Path(folder) / "demo.sqlite3")).specs
-    grammar = cra.compiled(specs)
     with LlamaEngine.load(asked.model, threads=asked.threads, sequences=asked.together) as engine:
-        prompts = [engine.tokenize(cra.render([Message("user", words)], specs, True)) for words in said(asked.n)]
         wanted = Sampling(max_tokens=96)
-        requests = [Request(prompt, wanted, grammar) for prompt in prompts]
+        requests = [Request(prompt, wanted, grammar) for prompt, grammar in questions(engine, asked.data_dir, asked.n)]
+        prompts = [request.prompt for request in requests]
         plain = decoded(engine, [replace(request, drafts=False) for request in requests], 1)
         sides = {
             "drafts": decoded(engine, requests, 1),
             "together": decoded(engine, requests, asked.together),
-            "masked": decoded(
-                engine, [replace(request, drafts=False, grammar=grammar.gbnf) for request in requests], 1
-            ),
+            "masked": decoded(engine, [masked(request) for request in requests], 1),
         }
-        noise = deviations(engine, prompts[: asked.noise], plain[: asked.noise])
-        differing = {side: differences(engine, prompts, plain, ends) for side, ends in sides.items()}
+        step = max(1, len(plain) // asked.noise)
+        noise = deviations(engine, prompts[::step], plain[::step])
+        differing = {side: differences(engine, prompts, plain, sides[side]) for side in ("drafts", "together")}
     lengths = [length for end in sides["drafts"] for length in end.counts.accepted]
     result = {
         "benchmark": "decoding_lossless",
@@ -191,6 +203,18 @@ def main() -> None:
             file.write(json.dumps(result) + "\n")
 
 
+def masked(request: Request) -> Request:
+    """The same under GBNF alone."""
+    assert isinstance(request.grammar, Grammar)
+    return replace(request, drafts=False, grammar=request.grammar.gbnf)
+
+
+def _said_at(engine: LlamaEngine, end: Generated, place: int) -> list[int]:
+    """The token at a place of an answer; behind its end, the tokens that may have ended it."""
+    ends = [token for token in range(engine.info.vocabulary_size) if engine.is_end(token)]
+    return [end.tokens[place]] if place < len(end.tokens) else ends
+
+
 def judged(found: Sequence[Difference], noise: dict[str, object]) -> dict[str, object]:
     """How many of the first differences are smaller than what batch sizes were seen to do, and the largest margin."""
     changes = noise["largest_change_of_a_margin"]
@@ -198,9 +222,9 @@ def judged(found: Sequence[Difference], noise: dict[str, object]) -> dict[str, o
     most = max(changes.values())
     return {
         "count": len(found),
-        "within_noise": sum(one.margin <= max(most, one.moved) for one in found),
-        "sign_changes_by_batch_size_alone": sum(one.moved >= one.margin for one in found),
-        "largest_margin": max((one.margin for one in found), default=0.0),
+        "within_noise": sum(abs(one.margin) <= max(most, one.moved) for one in found),
+        "sign_changes_by_batch_size_alone": sum(one.moved >= abs(one.margin) for one in found),
+        "largest_margin": max((abs(one.margin) for one in found), default=0.0),
     }
 
 
