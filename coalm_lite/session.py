@@ -16,7 +16,7 @@ from dataclasses import replace
 from coalm_lite import dialects
 from coalm_lite.decoding.generate import Generated, generate
 from coalm_lite.decoding.prefix import ready_prefix
-from coalm_lite.errors import OutputError, ToolError
+from coalm_lite.errors import OutputError, ToolError, TruncatedOutputError
 from coalm_lite.runtime.base import Cancel, Cancelled, Engine, common_prefix_length
 from coalm_lite.runtime.snapshots import SnapshotFolder
 from coalm_lite.tools import Toolbox
@@ -150,13 +150,20 @@ class Session:
         return [Message("system", self.system)] if self.system else []
 
     def _read(self, generated: Generated) -> Message:
-        """The step that was written; one cut off at the token limit says so in its error."""
+        """The step that was written; one cut off at the token limit says so in its error.
+
+        A call that was only completed at the limit is valid, but not what the model meant: it must not run.
+        """
+        hint = f"The answer was cut at {self.sampling.max_tokens} tokens; raise --max-tokens."
         try:
-            return self.dialect.parse(generated.text)
+            reply = self.dialect.parse(generated.text)
         except OutputError as error:
             if generated.reason == "length":
-                error.hint = f"The answer was cut at {self.sampling.max_tokens} tokens; raise --max-tokens."
+                error.hint = hint
             raise
+        if reply.calls and generated.counts.completed:
+            raise TruncatedOutputError(f"the call of {reply.calls[-1].name} was not written to its end", hint)
+        return reply
 
     def _stopped(self, generated: Generated, timings: Timings) -> TurnDone:
         """A cancelled turn keeps the words that the user has seen."""

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from coalm_lite.errors import ContextFullError, MalformedOutputError, SchemaError, TruncatedOutputError
+from coalm_lite.models import shipped_model_path
 from coalm_lite.runtime.base import Cancel
+from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.runtime.scripted import ScriptedEngine
 from coalm_lite.session import Session
 from coalm_lite.tools import Toolbox, tool_from_schema
@@ -157,6 +159,20 @@ def test_a_step_cut_by_the_token_limit_says_how_to_allow_more() -> None:
     with pytest.raises(TruncatedOutputError) as raised:
         turn(talk, "go")
     assert "12 tokens" in raised.value.hint
+    assert talk.messages == []
+
+
+def test_a_call_that_was_only_completed_at_the_token_limit_does_not_run() -> None:
+    """Its text is valid, for the decoder ends it in time; the model meant another call."""
+
+    def find_hotels(area: str, pricerange: str = "") -> list[str]:
+        raise AssertionError(f"ran with {area!r}, {pricerange!r}")
+
+    with LlamaEngine.load(shipped_model_path("coalm-nano.Q8_0.gguf"), threads=1, context_tokens=1024) as engine:
+        talk = Session(engine, Toolbox([find_hotels]), sampling=Sampling(max_tokens=9))
+        with pytest.raises(TruncatedOutputError) as raised:
+            turn(talk, "a cheap hotel in the north")
+    assert "9 tokens" in raised.value.hint and "the call of find_hotels was not written" in raised.value.message
     assert talk.messages == []
 
 
