@@ -1,4 +1,4 @@
-"""The interval holds what it must: it widens with doubt, mirrors, agrees with the textbook, and is the same each time."""
+"""The interval widens with doubt, mirrors, agrees with the textbook where much was seen, and is the same each time."""
 
 from __future__ import annotations
 

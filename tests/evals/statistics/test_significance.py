@@ -1,4 +1,4 @@
-"""The tests of "no drop": McNemar's where it applies, exchanges of clusters elsewhere, Holm's correction over several."""
+"""The tests of "no drop": McNemar's where it applies, exchanges of clusters elsewhere; Holm's correction."""
 
 from __future__ import annotations
 
