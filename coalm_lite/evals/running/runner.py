@@ -17,7 +17,7 @@ from coalm_lite.evals.running.backend import Backend, Costs, Question, answer_of
 from coalm_lite.evals.running.header import Part
 from coalm_lite.evals.running.run_file import RunAppender
 
-GROUP_ITEMS = 64
+GROUP_ITEMS = 32
 BaseSteps = Mapping[tuple[str, str], Sequence[Step]]
 
 

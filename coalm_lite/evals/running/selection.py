@@ -13,7 +13,7 @@ from hashlib import sha256
 from coalm_lite.errors import UsageError
 from coalm_lite.evals.items import Item
 
-LEAST = 3  # items of each stratum, where it has as many
+LEAST = 3  # items of each stratum, where it has as many; fewer where that would be more than was asked for
 
 
 def draw(suite: str, items: Sequence[Item], count: int, seed: int) -> tuple[Item, ...]:
@@ -33,18 +33,17 @@ def draw(suite: str, items: Sequence[Item], count: int, seed: int) -> tuple[Item
 
 
 def _shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
-    """How many of each stratum: by its size, LEAST where there are as many, `count` in all where that can be."""
-    whole = sum(sizes.values())
+    """How many of each stratum: by its size, a few at least, `count` in all where that can be."""
+    whole, few = sum(sizes.values()), max(1, min(LEAST, count // len(sizes)))
     wanted = {name: count * size / whole for name, size in sizes.items()}
-    shares = {name: max(min(LEAST, size), int(wanted[name])) for name, size in sizes.items()}
+    shares = {name: max(min(few, size), int(wanted[name])) for name, size in sizes.items()}
     behind = sorted(sizes, key=lambda name: (shares[name] - wanted[name], name))
     for name in behind:
         if sum(shares.values()) < count and shares[name] < sizes[name]:
             shares[name] += 1
     for name in sorted(sizes, key=lambda name: (-shares[name], name)):
         surplus = sum(shares.values()) - count
-        least = min(LEAST, sizes[name])
-        shares[name] -= max(0, min(surplus, shares[name] - least))
+        shares[name] -= max(0, min(surplus, shares[name] - min(few, sizes[name])))
     return shares
 
 

@@ -19,8 +19,8 @@ TURNS = [Item(f"d{talk}/{turn}", "s", f"d{talk}", turn) for talk in range(40) fo
 def test_strata_have_their_shares_and_a_few_each(count: int) -> None:
     drawn = draw("s", ITEMS, count, 0)
     sizes = Counter(item.stratum for item in drawn)
-    assert len(drawn) == max(count, 9)
-    assert sizes["c"] == max(3, sizes["c"])
+    assert len(drawn) == count
+    assert sizes["c"] >= min(3, count // 3)
     assert abs(sizes["a"] - 0.7 * count) <= 4
 
 
