@@ -2,9 +2,10 @@
 
 In a domain it says what it wants, two constraints at a time; answers questions for slots of the domain (known by
 keywords; what its goal lacks does not matter to it); asks first for what cannot be had, where the goal says so, then
-for the other; says so when an offer does not fit; asks for the requested details; wants the booking with all details,
-and its second choice where the first is refused; then comes to the next domain. Every wish is put a few times at most:
-what is not met by then is given up. It knows from the record what is booked, and ends without a last word.
+for the other; says so when an offer does not fit, the second time with all that it wants; asks for the requested
+details; wants the booking with all details, and its second choice where the first is refused; then comes to the next
+domain. Every wish is put a few times at most: what is not met by then is given up. It knows from the record what is
+booked, and ends without a last word.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 
 from coalm_lite.evals.multiwoz.goals import DomainGoal
 from coalm_lite.evals.multiwoz.judging import booked_right, untold
-from coalm_lite.evals.multiwoz.rows import SHOWN, fits
+from coalm_lite.evals.multiwoz.rows import fits
 from coalm_lite.evals.multiwoz.talk import Talk
 from coalm_lite.evals.multiwoz.wording import BOOKING_ASKED, Wording, questions, slots_asked
 from coalm_lite.types import JsonObject
@@ -42,6 +43,7 @@ class _Visit:
     objections: int = 0
     requests: int = 0
     booking_wishes: int = 0
+    refused_booking: bool = False
 
 
 class User:
@@ -68,9 +70,12 @@ class User:
         """What the user says to the system's words, which the record has heard; None when it is done."""
         if not words.strip():
             return f"Sorry, I did not get that. {self._last}"
-        answer = self._answer(words) or self._next_wish()
+        answer = self._answer(words)
+        refusal = "" if answer else self._no_booking(words)
+        answer = answer or self._next_wish()
         if answer is not None:
             self._last = answer
+            answer = f"{refusal} {answer}".lstrip()
         return answer
 
     def _answer(self, words: str) -> str:
@@ -81,14 +86,19 @@ class User:
         if told:
             visit.said |= told.keys()
             return self._wording.more(self.domain, told)
-        if self._wishes_booking(words):
+        if visit.booking and _asks_for_booking(words):
             return ""
         waived = [slot for slot in asked if slot not in visit.wanted]
         visit.waived |= set(waived)
         return self._wording.no_matter(waived) if waived and not self._unsaid() and not self._offer() else ""
 
-    def _wishes_booking(self, words: str) -> bool:
-        return bool(self._visit.booking) and any(BOOKING_ASKED.search(question) for question in questions(words))
+    def _no_booking(self, words: str) -> str:
+        """That no booking is wanted, once, where the system asks about one in vain."""
+        visit = self._visit
+        if visit.goal.booking or visit.refused_booking or self.domain == "taxi" or not _asks_for_booking(words):
+            return ""
+        visit.refused_booking = True
+        return self._wording.no_booking()
 
     def _next_wish(self) -> str | None:
         """The next thing that is wanted, in this domain or the next; None when nothing is left."""
@@ -112,14 +122,14 @@ class User:
     def _about_offer(self) -> str:
         """A nudge where nothing is named, an objection where the offer does not fit, while there is patience."""
         visit, offered = self._visit, self._talk.offered.get(self.domain, [])
-        unnamed = self.domain not in self._talk.named
-        if unnamed and (self._offer() or not offered) and visit.nudges < MAX_NUDGES:
+        unnamed = self.domain not in self._talk.named and "name" not in visit.wanted
+        if ((unnamed and self._offer()) or not offered) and visit.nudges < MAX_NUDGES:
             visit.nudges += 1
             return self._wording.nudge(self.domain)
         if offered and not self._offer() and visit.objections < MAX_OBJECTIONS:
             visit.objections += 1
             wrong = {slot: value for slot, value in visit.wanted.items() if not fits(offered[0], {slot: value})}
-            return self._wording.objection(self.domain, wrong)
+            return self._wording.objection(self.domain, wrong if visit.objections == 1 else visit.wanted)
         return ""
 
     def _second_choice(self) -> str:
@@ -182,4 +192,5 @@ class User:
         return _Visit(goal, known if known != wanted else wanted, goal.first_booking or goal.booking)
 
 
-assert set(_SEARCHED) == {*SHOWN, "taxi"}
+def _asks_for_booking(words: str) -> bool:
+    return any(BOOKING_ASKED.search(question) for question in questions(words))

@@ -113,6 +113,10 @@ class Wording:
         start = self._one(("Please book", "I would like to book", "Can you book"))
         return f"{start} {_booking(domain, name, details)}" + ("?" if start.startswith("Can") else ".")
 
+    def no_booking(self) -> str:
+        """The system asks about a booking, and none is wanted."""
+        return self._one(("I do not need a booking.", "There is no need to book.", "No booking, please."))
+
     def other_booking(self, changed: JsonObject) -> str:
         """Another choice after a booking was refused."""
         parts = {"day": "on {}", "time": "at {}", "stay": "for {} nights", "people": "for {} people"}

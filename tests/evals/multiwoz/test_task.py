@@ -65,6 +65,7 @@ def test_a_wrong_venue_is_objected_to_and_fails(suite: Suite) -> None:
     assert len(objections) == 2
     assert "indian food" in objections[0]
     assert "moderate price range" in objections[0]
+    assert "in the centre" in objections[1], "the second time it says all that it wants"
     assert shares(outcome.units[0])["inform"] == shares(outcome.units[0])["success"] == (0, 1)
     assert outcome.note == "restaurant: not informed"
 
