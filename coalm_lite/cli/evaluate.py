@@ -55,6 +55,14 @@ _ONE_OR_MORE = click.IntRange(min=1)
     help="How a server's model was trained to be told its task. Default: short for coalm-nano, else full.",
 )
 @click.option("--chat", is_flag=True, help="Ask a server without text completions; its prompts are not as trained.")
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Spread items over a Ray cluster; without ADDRESS over RAY_ADDRESS's, or one on this machine.",
+)
+@click.option("--workers", type=_ONE_OR_MORE, metavar="N", help="Models on the cluster. Default: one a node.")
 @click.option("--force", is_flag=True, help="Begin the run file anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print scores and speed as JSON.")
 @verbosity_options

@@ -46,8 +46,8 @@ class Costs:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-class Backend(Protocol):
-    """A model that is ready to be asked. One thread."""
+class Model(Protocol):
+    """What a run's header tells of the model that answers, wherever it is."""
 
     @property
     def story(self) -> ModelStory:
@@ -70,13 +70,17 @@ class Backend(Protocol):
         ...
 
     @property
-    def parallel(self) -> int:
-        """How many questions it answers at once."""
-        ...
-
-    @property
     def versions(self) -> Mapping[str, str]:
         """The programs that a result hangs on, beside coalm-lite, with their versions."""
+        ...
+
+
+class Backend(Model, Protocol):
+    """A model that is ready to be asked. One thread."""
+
+    @property
+    def parallel(self) -> int:
+        """How many questions it answers at once."""
         ...
 
     def forget(self) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from coalm_lite.errors import UsageError
 from coalm_lite.evals.items import Item, Suite
 from coalm_lite.evals.run import Run, RunHeader
+from coalm_lite.evals.running.backend import Backend
 from coalm_lite.evals.running.header import Part, check_base, choose_dialect, run_header
 from coalm_lite.evals.running.opening import BackendOptions, is_server, open_backend, trained_dialects
+from coalm_lite.evals.running.ray_pool import RayPool, RayRunner
 from coalm_lite.evals.running.remote import chat_header
 from coalm_lite.evals.running.run_file import RunAppender, read_run
-from coalm_lite.evals.running.runner import Progress, Runner, Speed, base_steps
+from coalm_lite.evals.running.runner import BaseSteps, Progress, Runner, Speed, base_steps
 from coalm_lite.evals.running.selection import draw
 from coalm_lite.evals.suites import DEFAULT_SUITE, open_suites
 
@@ -23,6 +26,7 @@ class Evaluation:
     """What is asked of which model. `items` or `detect` (a drop in points) reduces each suite; neither asks all.
 
     `base`: the run whose answers are this one's drafts. `force` begins `output` anew whatever is there.
+    `ray`: the address of a cluster that runs it, "" for RAY_ADDRESS or one on this machine; None for no cluster.
     """
 
     model: str
@@ -35,6 +39,8 @@ class Evaluation:
     seed: int = 0
     base: Path | None = None
     force: bool = False
+    ray: str | None = None
+    workers: int | None = None
     backend: BackendOptions = field(default_factory=BackendOptions)
 
 
@@ -52,8 +58,8 @@ def evaluate(
     parts = _parts(asked)
     base = read_run(asked.base) if asked.base else None
     tell(f"{asked.model}: {', '.join(map(_part_words, parts))}")
-    with open_backend(asked.model, asked.backend, tell) as backend:
-        header = run_header(backend, parts, seed=asked.seed, base=asked.base)
+    with _opened(asked, tell) as model:
+        header = run_header(model, parts, seed=asked.seed, base=asked.base)
         if asked.backend.chat:
             header = chat_header(header)
         for words in _limits(asked.backend, header):
@@ -63,13 +69,38 @@ def evaluate(
         with RunAppender(asked.output, header, anew=asked.force) as file:
             if file.done:
                 tell(f"going on behind the {len(file.done)} items that {asked.output} has")
-            speed = Runner(backend, parts, file, base=base_steps(base) if base else None, report=report).run()
+            speed = _runner(model, parts, file, base_steps(base) if base else {}, report).run()
     return read_run(asked.output), speed
+
+
+@contextmanager
+def _opened(asked: Evaluation, tell: Callable[[str], object]) -> Iterator[Backend | RayPool]:
+    """The model, on this machine, behind a server, or on a cluster's workers."""
+    if asked.ray is None:
+        with open_backend(asked.model, asked.backend, tell) as backend:
+            yield backend
+        return
+    with RayPool(asked.model, asked.backend, asked.ray, workers=asked.workers, tell=tell) as pool:
+        yield pool
+
+
+def _runner(
+    model: Backend | RayPool,
+    parts: Sequence[Part],
+    file: RunAppender,
+    base: BaseSteps,
+    report: Callable[[Progress], object],
+) -> Runner | RayRunner:
+    if isinstance(model, RayPool):
+        return RayRunner(model, parts, file, base=base, report=report)
+    return Runner(model, parts, file, base=base, report=report)
 
 
 def _check(asked: Evaluation) -> None:
     if asked.items is not None and asked.detect is not None:
         raise UsageError("--items and --detect both say how many items are asked", "Give one of them.")
+    if asked.workers is not None and asked.ray is None:
+        raise UsageError("--workers is for a cluster", "Add --ray, or leave it out; --parallel is for one machine.")
     if asked.base is not None and is_server(asked.model):
         raise UsageError(
             f"{asked.model} is a server, which cannot be given recorded answers to verify",

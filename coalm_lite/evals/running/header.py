@@ -15,7 +15,7 @@ from coalm_lite import dialects
 from coalm_lite.errors import EvalError, UsageError
 from coalm_lite.evals.items import Item, Suite
 from coalm_lite.evals.run import RunHeader, SuiteStory
-from coalm_lite.evals.running.backend import Backend
+from coalm_lite.evals.running.backend import Model
 from coalm_lite.evals.running.model_story import template_sha256
 from coalm_lite.evals.running.run_file import header_sha256
 
@@ -52,18 +52,18 @@ def choose_dialect(suite: Suite, wanted: str | None, trained: Sequence[str]) -> 
 
 
 def run_header(
-    backend: Backend, parts: Sequence[Part], *, seed: int = 0, base: Path | None = None, machine: str | None = None
+    model: Model, parts: Sequence[Part], *, seed: int = 0, base: Path | None = None, machine: str | None = None
 ) -> RunHeader:
-    """The first line of a run of these parts on a backend."""
+    """The first line of a run of these parts on a model."""
     return RunHeader(
-        model=backend.story,
-        suites=tuple(_suite_story(part, backend.short) for part in parts),
-        grammar=backend.grammar,
+        model=model.story,
+        suites=tuple(_suite_story(part, model.short) for part in parts),
+        grammar=model.grammar,
         seed=seed,
-        top_logprobs=backend.top_logprobs,
+        top_logprobs=model.top_logprobs,
         base_sha256=header_sha256(base) if base else "",
         machine=this_machine() if machine is None else machine,
-        versions={"coalm-lite": coalm_lite.__version__, **backend.versions},
+        versions={"coalm-lite": coalm_lite.__version__, **model.versions},
     )
 
 

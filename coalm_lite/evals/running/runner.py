@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from coalm_lite.errors import EvalError
 from coalm_lite.evals.items import Answer, Ask, Item, Outcome, Play
 from coalm_lite.evals.run import ItemResult, Run, Step
 from coalm_lite.evals.running.backend import Backend, Costs, Question, answer_of
 from coalm_lite.evals.running.header import Part
-from coalm_lite.evals.running.run_file import RunAppender
 
 GROUP_ITEMS = 32
 BaseSteps = Mapping[tuple[str, str], Sequence[Step]]
@@ -66,6 +67,18 @@ class _Playing:
     result: ItemResult | None = None
 
 
+class ResultFile(Protocol):
+    """Where results go, in the items' order; `done` are those that were there before."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def done(self) -> Sequence[ItemResult]: ...
+
+    def append(self, item: ItemResult) -> None: ...
+
+
 def base_steps(base: Run) -> BaseSteps:
     """The recorded steps of a base run, by suite and item."""
     return {(item.suite, item.id): item.steps for item in base.items}
@@ -78,7 +91,7 @@ class Runner:
         self,
         backend: Backend,
         parts: Sequence[Part],
-        file: RunAppender,
+        file: ResultFile,
         *,
         base: BaseSteps | None = None,
         report: Callable[[Progress], object] = lambda progress: None,
@@ -100,7 +113,7 @@ class Runner:
 
     def run(self) -> Speed:
         """Ask all that is missing in the file."""
-        self._check_done()
+        check_done(self._parts, self._file)
         first = 0
         for group in groups(self._parts, self._group_items):
             if first + len(group) > self._written:
@@ -108,15 +121,6 @@ class Runner:
             first += len(group)
         seconds = time.perf_counter() - self._began
         return Speed(self._asked, seconds, self._scoring_s, self._writing_s, self._backend.costs)
-
-    def _check_done(self) -> None:
-        expected = [(part.suite.name, item.id) for part in self._parts for item in part.items]
-        for number, (there, wanted) in enumerate(zip(self._file.done, expected, strict=False), start=2):
-            if (there.suite, there.id) != wanted:
-                raise EvalError(
-                    f"{self._file.path}, line {number}: the item {there.id!r} stands where {wanted[1]!r} belongs",
-                    "Give another file with -o, or --force to begin this one anew.",
-                )
 
     def _run_group(self, group: Sequence[tuple[Part, Item]], first: int) -> None:
         """Ask a group's items, as many at once as the backend takes; those that are written already are not again."""
@@ -173,6 +177,17 @@ class Runner:
         seconds = time.perf_counter() - self._began
         tokens = self._backend.costs.answer_tokens
         self._report(Progress(max(self._written, place + 1), self._of, self._resumed, tokens, seconds))
+
+
+def check_done(parts: Sequence[Part], file: ResultFile) -> None:
+    """EvalError where the items that a file has are not the first ones of these parts."""
+    expected = [(part.suite.name, item.id) for part in parts for item in part.items]
+    for number, (there, wanted) in enumerate(zip(file.done, expected, strict=False), start=2):
+        if (there.suite, there.id) != wanted:
+            raise EvalError(
+                f"{file.path}, line {number}: the item {there.id!r} stands where {wanted[1]!r} belongs",
+                "Give another file with -o, or --force to begin this one anew.",
+            )
 
 
 def groups(parts: Sequence[Part], most: int) -> Iterator[list[tuple[Part, Item]]]:

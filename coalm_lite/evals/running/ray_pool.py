@@ -1,0 +1,342 @@
+"""A run over a Ray cluster: workers with a model each, groups of items spread over them, results in the items' order.
+
+A worker that is lost takes nothing along: its group goes to another, and a new worker is started. Results are written
+here alone, as on one machine, so that a run can be stopped and gone on with.
+
+Each node must find the model under the name that is given here, and coalm-lite in the same version. Not covered: GPUs
+as a resource of workers.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from coalm_lite.errors import EvalError, MissingExtraError, UsageError
+from coalm_lite.evals.run import ItemResult, ModelStory
+from coalm_lite.evals.running.backend import Costs
+from coalm_lite.evals.running.header import Part
+from coalm_lite.evals.running.opening import BackendOptions, is_server
+from coalm_lite.evals.running.ray_workers import Facts, Failure, Group, GroupResult, Worker, added
+from coalm_lite.evals.running.runner import GROUP_ITEMS, BaseSteps, Progress, ResultFile, Speed, check_done, groups
+
+START_S = 900.0  # for a node to load a large model from a slow disk
+MOST_LOSSES = 3  # of workers by one group, or before any was ready: then it is no accident
+_STORE_BYTES = 128 << 20  # what goes between workers is items, not models
+_LOST = "Look at the nodes' memory, and at Ray's logs (/tmp/ray/session_latest/logs)."
+
+
+class RayPool:
+    """The workers of one model, on the cluster at an address; "" is RAY_ADDRESS, or a new one on this machine.
+
+    It is a `Model`, as its first worker tells; all workers must tell the same.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        options: BackendOptions,
+        address: str = "",
+        *,
+        workers: int | None = None,
+        tell: Callable[[str], object] = lambda words: None,
+        start_s: float = START_S,
+    ) -> None:
+        """Waits for the first worker. `workers`: how many; None for as many as `options.threads` leaves room for.
+
+        UsageError where there is no such cluster, EvalError where a node cannot open the model.
+        """
+        if is_server(model):
+            raise UsageError(f"{model} is a server, which needs no cluster", "Ask it from here, without --ray.")
+        self._ray: Any = _ray()
+        self._tell = tell
+        self._start_s = start_s
+        self._running: dict[Any, tuple[Any, Group | None]] = {}  # an answer to come: its worker, and what it was given
+        self._idle: deque[Any] = deque()
+        self._costs: dict[Any, tuple[Costs, float]] = {}
+        self._losses: Counter[int] = Counter()
+        self._facts: Facts | None = None
+        self._began_it = _connect(self._ray, address)
+        try:
+            count, threads = _shape(self._ray, workers, options.threads)
+            self._arguments = (model, replace(options, threads=threads))
+            self._class = self._ray.remote(Worker).options(num_cpus=threads, scheduling_strategy="SPREAD")
+            tell(f"{count} workers on {_nodes(self._ray)} nodes, {threads} threads each")
+            for _ in range(count):
+                self._start_worker()
+            while self._facts is None:
+                self.finished()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def facts(self) -> Facts:
+        """What the workers' model is."""
+        assert self._facts is not None, "the first worker was waited for"
+        return self._facts
+
+    @property
+    def story(self) -> ModelStory:
+        """Which model it is."""
+        return self.facts.story
+
+    @property
+    def short(self) -> bool:
+        """Whether prompts have the brief instructions."""
+        return self.facts.short
+
+    @property
+    def grammar(self) -> bool:
+        """Whether answers are held to their dialect's grammar."""
+        return self.facts.grammar
+
+    @property
+    def top_logprobs(self) -> int:
+        """How many log-probabilities are kept a token."""
+        return self.facts.top_logprobs
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The programs that a result hangs on."""
+        return self.facts.versions
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a worker has nothing to do."""
+        return bool(self._idle)
+
+    def keep(self, value: object) -> Any:
+        """A reference by which workers get a value, sent once a node."""
+        return self._ray.put(value)
+
+    def give(self, suite: Any, group: Group) -> None:
+        """Let a free worker run a group; `suite` is a reference."""
+        worker = self._idle.popleft()
+        self._running[worker.answer.remote(suite, group)] = (worker, group)
+
+    def finished(self) -> tuple[Group, GroupResult | None] | None:
+        """Wait for the next thing to happen: a group's result, None for one whose worker was lost, or a worker is free.
+
+        EvalError for what another worker would not do better.
+        """
+        ready, _ = self._ray.wait([*self._running], num_returns=1, timeout=self._start_s)
+        if not ready:
+            self._check_alive()
+            return None
+        worker, group = self._running.pop(ready[0])
+        value = self._value(ready[0])
+        if value is None:
+            self._replace(worker, group)
+            return (group, None) if group else None
+        if isinstance(value, Failure):
+            raise EvalError(f"the worker on {value.node}: {value.message}", value.hint)
+        self._idle.append(worker)
+        if isinstance(value, Facts):
+            self._check_facts(value)
+            return None
+        assert group is not None, "facts are answered with facts"
+        self._costs[worker] = (value.costs, value.scoring_s + self._costs.get(worker, (Costs(), 0.0))[1])
+        return group, value
+
+    def _value(self, reference: Any) -> Facts | GroupResult | Failure | None:
+        """What a worker answered; None when it was lost."""
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            value: Facts | GroupResult | Failure = self._ray.get(reference)
+        except RayTaskError:  # a fault of the program, which another worker has too
+            raise
+        except RayError as error:
+            self._tell(f"a worker was lost ({type(error).__name__})")
+            return None
+        return value
+
+    def _replace(self, worker: Any, group: Group | None) -> None:
+        key = group.first if group else -1
+        self._losses[key] += 1
+        if self._losses[key] >= MOST_LOSSES:
+            what = f"with the group of {group.items[0].id!r}" if group else "before they were ready"
+            raise EvalError(f"{MOST_LOSSES} workers were lost {what}", _LOST)
+        self._ray.kill(worker)
+        self._start_worker()
+
+    def _start_worker(self) -> None:
+        worker = self._class.remote(*self._arguments)
+        self._running[worker.facts.remote()] = (worker, None)
+
+    def _check_alive(self) -> None:
+        if self._facts is None or not any(group for _, group in self._running.values()):
+            raise EvalError(
+                f"no worker was ready within {self._start_s:g} s",
+                "Look at `ray status` for what the cluster has room for.",
+            )
+
+    def _check_facts(self, facts: Facts) -> None:
+        self._facts = self._facts or facts
+        if facts.same != self._facts.same:
+            raise EvalError(
+                f"the nodes {self._facts.node} and {facts.node} have different models or versions under the same name:"
+                f" {_difference(self._facts, facts)}",
+                "Give all nodes the same file and the same coalm-lite.",
+            )
+
+    @property
+    def costs(self) -> tuple[Costs, float]:
+        """What all groups took that came back, added up over the workers; and the seconds of scoring."""
+        return added([costs for costs, _ in self._costs.values()]), sum(scoring for _, scoring in self._costs.values())
+
+    def close(self) -> None:
+        """End the workers, and the cluster if it was started here; a second call does nothing."""
+        workers = {id(worker): worker for worker in [*self._idle, *(worker for worker, _ in self._running.values())]}
+        self._idle.clear()
+        self._running.clear()
+        for worker in workers.values():
+            self._ray.kill(worker)
+        if self._began_it:
+            self._began_it = False
+            self._ray.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RayRunner:
+    """One run into one file, as `Runner`, over the workers of a pool."""
+
+    def __init__(
+        self,
+        pool: RayPool,
+        parts: Sequence[Part],
+        file: ResultFile,
+        *,
+        base: BaseSteps | None = None,
+        report: Callable[[Progress], object] = lambda progress: None,
+        group_items: int = GROUP_ITEMS,
+    ) -> None:
+        """As `Runner`: equal groups give equal results."""
+        self._pool = pool
+        self._file = file
+        self._parts = parts
+        self._report = report
+        self._groups = _numbered(parts, group_items, base or {})
+        self._of = sum(len(part.items) for part in parts)
+        self._resumed = self._written = len(file.done)
+        self._writing_s = 0.0
+        self._began = time.perf_counter()
+
+    def run(self) -> Speed:
+        """Ask all that is missing in the file."""
+        check_done(self._parts, self._file)
+        suites = [self._pool.keep(part.suite) for part in self._parts]
+        todo = deque(group for group in self._groups if group.first + len(group.items) > self._written)
+        come: dict[int, tuple[ItemResult, ...]] = {}
+        while self._written < self._of:
+            while todo and self._pool.is_free:
+                group = todo.popleft()
+                self._pool.give(suites[group.part], group)
+            event = self._pool.finished()
+            if event is not None and event[1] is None:
+                todo.appendleft(event[0])
+            elif event is not None and event[1] is not None:
+                come[event[0].first] = event[1].items
+                self._write(come)
+        costs, scoring_s = self._pool.costs
+        seconds = time.perf_counter() - self._began
+        return Speed(self._of - self._resumed, seconds, scoring_s, self._writing_s, costs)
+
+    def _write(self, come: dict[int, tuple[ItemResult, ...]]) -> None:
+        """Write the groups that are next in order, without the items that the file has."""
+        for group in self._groups:
+            if group.first + len(group.items) <= self._written:
+                continue
+            if group.first not in come:
+                break
+            began = time.perf_counter()
+            for item in come.pop(group.first)[max(0, self._written - group.first) :]:
+                self._file.append(item)
+                self._written += 1
+            self._writing_s += time.perf_counter() - began
+        seconds = time.perf_counter() - self._began
+        self._report(Progress(self._written, self._of, self._resumed, self._pool.costs[0].answer_tokens, seconds))
+
+
+def _numbered(parts: Sequence[Part], most: int, base: BaseSteps) -> list[Group]:
+    numbered, first = [], 0
+    for number, part in enumerate(parts):
+        for group in groups([part], most):
+            items = tuple(item for _, item in group)
+            keys = [(part.suite.name, item.id) for item in items]
+            steps = {key: base[key] for key in keys if key in base}
+            numbered.append(Group(first, number, part.dialect, items, steps))
+            first += len(items)
+    return numbered
+
+
+def _ray() -> Any:
+    """The package, which tells nobody that it is used."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("--ray needs the package ray", "Install it: pip install 'coalm-lite[ray]'.") from error
+    return ray
+
+
+def _connect(ray: Any, address: str) -> bool:
+    """Join a cluster, or start one here; whether it is ours to end."""
+    if ray.is_initialized():
+        return False
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if not address and not os.environ.get("RAY_ADDRESS"):
+        quiet |= {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    try:
+        ray.init(address=address or None, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        words = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"no Ray cluster answers at {address or os.environ.get('RAY_ADDRESS', 'this machine')!r}: {words}",
+            "Start one with `ray start --head`, and give its host:6379; --ray alone starts one on this machine.",
+        ) from error
+    return True
+
+
+def _nodes(ray: Any) -> int:
+    return len(_processors(ray))
+
+
+def _processors(ray: Any) -> list[int]:
+    """The CPUs of each node that has any."""
+    found = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    return [count for count in found if count]
+
+
+def _shape(ray: Any, workers: int | None, threads: int | None) -> tuple[int, int]:
+    """How many workers, of how many threads: one a node, or as many as are wanted or as `threads` leaves room for."""
+    processors = _processors(ray)
+    if not processors:
+        raise EvalError("no node of the Ray cluster has a CPU for a worker", "Look at `ray status`.")
+    on_a_node = -(-(workers or 1) // len(processors))
+    each = threads or max(1, min(processors) // on_a_node)
+    room = sum(count // each for count in processors)
+    if (workers or 1) > room:
+        raise UsageError(
+            f"{workers or 1} workers of {each} threads do not fit on nodes of {', '.join(map(str, processors))} CPUs",
+            f"At most {room} do." if room else "Give fewer --threads.",
+        )
+    return workers or room, each
+
+
+def _difference(left: Facts, right: Facts) -> str:
+    names = ("story", "short", "grammar", "top_logprobs", "versions")
+    return ", ".join(name for name in names if getattr(left, name) != getattr(right, name))
