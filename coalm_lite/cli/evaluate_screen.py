@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -144,5 +145,19 @@ def run_json(run: Run, speed: Speed) -> JsonObject:
         "agreement": {"agreed_tokens": agreed, "base_tokens": tokens, "kl_sum": divergence, "kl_places": places}
         if tokens
         else None,
-        "speed": {**asdict(speed), "items_per_minute": speed.items_per_minute, "shared": speed.shared},
+        "speed": _speed_json(speed),
     }  # fmt: skip
+
+
+def _speed_json(speed: Speed) -> JsonObject:
+    """What it took; a Counter would be no dictionary any more in `asdict`."""
+    costs = {**asdict(replace(speed.costs, counts=Counter())), "counts": dict(speed.costs.counts)}
+    return {
+        "items": speed.items,
+        "seconds": speed.seconds,
+        "items_per_minute": speed.items_per_minute,
+        "shared": speed.shared,
+        "scoring_s": speed.scoring_s,
+        "writing_s": speed.writing_s,
+        **costs,
+    }
