@@ -24,13 +24,14 @@ def headline(comparison: Comparison) -> str:
     if len(comparison.runs) == 1 and comparison.verdict != "holds":
         return sentence(comparison, comparison.runs[0])
     parts = []
+    within = f" within {points(comparison.max_drop)} points"
+    more = {"holds": within, "undecided": ", more items would tell", "regressed": ""}
     verdicts: tuple[Verdict, ...] = ("regressed", "undecided", "holds")
     for verdict in verdicts:
         labels = [run.label for run in comparison.runs if run.verdict == verdict]
         if labels:
             verb = (_VERB if len(labels) == 1 else _VERBS)[verdict]
-            within = f" within {points(comparison.max_drop)} points" if verdict == "holds" else ""
-            parts.append(f"{listed(labels)} {verb}{within}")
+            parts.append(f"{listed(labels)} {verb}{more[verdict]}")
     return "; ".join(parts) + "." if parts else "No run to compare was given."
 
 
@@ -254,16 +255,25 @@ def settings(comparison: Comparison) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((name, values[:1] if len(set(values)) == 1 else values) for name, values in listed_values.items())
 
 
+def _drawn(comparison: Comparison) -> int:
+    """What `--items` draws these sets; 0 of whole suites, and where no one number does."""
+    suites = comparison.base.suites
+    most = max((suite.items_drawn for suite in suites if suite.items_drawn < suite.items_in_all), default=0)
+    return most if all(suite.items_drawn == min(most, suite.items_in_all) for suite in suites) else 0
+
+
 def commands(comparison: Comparison) -> tuple[str, ...]:
     """The commands that give such runs and such a report, as far as the runs' first lines tell."""
-    models = [comparison.base.model.name, *(run.header.model.name for run in comparison.runs)]
+    headers = (comparison.base, *(run.header for run in comparison.runs))
     suites = ",".join(shortened(suite.name, 100) for suite in comparison.base.suites)
-    seed = f" --seed {comparison.base.seed}" if comparison.base.seed else ""
+    drawn = _drawn(comparison)
+    seed = f" --items {drawn} --seed {comparison.base.seed}" if drawn else ""
     grammar = "" if comparison.base.grammar else " --no-grammar"
-    first, *others = [f"coalm-lite eval {shortened(name, 200)} --suite {suites}{seed}{grammar}" for name in models]
-    files = " ".join(f"RUN{index}.jsonl" for index in range(1, len(models)))
-    return (
-        f"{first} -o BASE.jsonl",
-        *(f"{other} --base BASE.jsonl -o RUN{index}.jsonl" for index, other in enumerate(others, start=1)),
-        f"coalm-lite report BASE.jsonl {files} --html report.html --max-drop {comparison.max_drop:g}",
+    files = ["BASE.jsonl", *(f"RUN{number}.jsonl" for number in range(1, len(headers)))]
+    runs = (
+        f"coalm-lite eval {shortened(header.model.name, 200)} --suite {suites}{seed}{grammar}"
+        f"{' --base BASE.jsonl' if header.base_sha256 else ''} -o {file}"
+        for header, file in zip(headers, files, strict=True)
     )
+    report = f"coalm-lite report {' '.join(files)} --html report.html --max-drop {comparison.max_drop:g}"
+    return (*runs, shortened(report, 1000))
