@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 2_000_000
 _MOST_A_FLIP = 24_000  # bytes: a longer one is shown shorter, so that a few do not take all the room
 _SPARE = 4_000  # bytes, for the numbers that are known only when the flips are chosen
+_MOST_A_LABEL = 80  # characters of a model's name, which stands in many places
 _MOST_A_TEXT = 1_000  # characters of a text of a run's header
 
 
@@ -131,6 +132,7 @@ def _environment() -> Environment:
         "probability": numbers.probability,
         "size": numbers.size,
         "divergence": numbers.divergence,
+        "brief": lambda text: shortened(text, _MOST_A_LABEL),
         "short": lambda text: shortened(text, _MOST_A_TEXT),
     }
     environment.globals |= {"share": numbers.share, "sentence": html_page.sentence}

@@ -1,7 +1,8 @@
 """Text of models and files as a page may show it: every character is seen, none acts.
 
-Control characters, NUL among them, stand as their pictures (␀); what turns the direction of text or has no width stands
-as its number (⟨U+202E⟩); what is no character at all as U+FFFD. Escaping for HTML is Jinja's, afterwards.
+Control characters, NUL among them, and what turns the direction of text or has no width stand as their numbers
+(⟨U+202E⟩), which every font can show; what is no character at all stands as U+FFFD. Escaping for HTML is Jinja's,
+afterwards.
 """
 
 from __future__ import annotations
@@ -10,27 +11,17 @@ import re
 
 from markupsafe import Markup
 
-_PICTURES = 0x2400
-_SHAPELESS = re.compile(
-    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff]"
 )
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _NO_CHARACTER = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def visible(text: str) -> str:
     """A text in which every character shows; line ends and tabs stay as they are."""
-    text = text.replace("\r\n", "␍\n")
     text = _NO_CHARACTER.sub("\ufffd", text)
-    text = _CONTROL.sub(lambda found: _picture(ord(found[0])), text)
-    return _SHAPELESS.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
-
-
-def _picture(code: int) -> str:
-    if code < 0x20:
-        return chr(_PICTURES + code)
-    return "\u2421" if code == 0x7F else f"⟨U+{code:04X}⟩"
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
 
 
 def finalized(value: object) -> object:

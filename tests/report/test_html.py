@@ -175,7 +175,10 @@ def test_hostile_text_is_shown_and_does_not_act() -> None:
 
 
 def test_a_character_that_does_not_show_is_made_visible() -> None:
-    assert visible("a\0\u200b\x85\u2066\ufeff\r\n\t\x7f") == "a␀⟨U+200B⟩⟨U+0085⟩⟨U+2066⟩⟨U+FEFF⟩␍\n\t␡"
+    assert (
+        visible("a\0\u200b\x85\u2066\ufeff\r\n\t\x7f")
+        == "a⟨U+0000⟩⟨U+200B⟩⟨U+0085⟩⟨U+2066⟩⟨U+FEFF⟩⟨U+000D⟩\n\t⟨U+007F⟩"
+    )
 
 
 def crowded(flips_a_run: int, answer: str) -> Comparison:

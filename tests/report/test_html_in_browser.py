@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not PATH, reason="no Chromium is installed")
 SHOWN = "[...document.querySelectorAll('.flip')].filter((flip) => flip.checkVisibility()).length"
 WHERE = "[...document.querySelectorAll('.flip:not([hidden]) .where')]"
 COUNT = "document.getElementById('count').textContent"
-TOO_WIDE = """[...document.querySelectorAll('body *')].filter((node) => !node.closest('.wide, .symbols, .skip')
+TOO_WIDE = """[...document.querySelectorAll('body *')].filter((node) => !node.closest(SCROLLS)
   && node.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map((node) => node.outerHTML)"""
 
 
@@ -116,7 +116,9 @@ def test_nothing_reaches_over_the_edge_of_a_screen(
     page = opened(browser, tmp_path, given(), width)  # type: ignore[operator]
     page.value("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     assert page.value("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    assert page.value(TOO_WIDE) == []
+    # On a phone a table of scores stands in blocks; the other tables, and it on a desk, scroll within themselves.
+    scrolls = "'.symbols, .skip, " + (".strata, thead'" if width < 700 else ".wide'")
+    assert page.value(TOO_WIDE.replace("SCROLLS", scrolls)) == []
 
 
 def test_on_a_phone_the_sides_stand_one_above_the_other_and_cells_name_their_model(

@@ -95,7 +95,7 @@ def test_a_mark_of_no_numbers_is_none() -> None:
 
 
 def test_attributes_and_texts_are_escaped_and_made_visible() -> None:
-    assert element("text", "<b>\0", class_='"&') == '<text class="&#34;&amp;">&lt;b&gt;␀</text>'
+    assert element("text", "<b>\0", class_='"&') == '<text class="&#34;&amp;">&lt;b&gt;⟨U+0000⟩</text>'
 
 
 def test_labels_of_near_marks_do_not_cover_each_other() -> None:
