@@ -72,11 +72,11 @@ class User:
             return f"Sorry, I did not get that. {self._last}"
         answer = self._answer(words)
         refusal = "" if answer else self._no_booking(words)
-        answer = answer or self._next_wish()
-        if answer is not None:
-            self._last = answer
-            answer = f"{refusal} {answer}".lstrip()
-        return answer
+        wish = answer or self._next_wish()
+        if wish is None:
+            return None
+        self._last = wish
+        return f"{refusal} {wish}".lstrip()
 
     def _answer(self, words: str) -> str:
         """Answers to what the system asked for; "" where it asked nothing that is still open."""
