@@ -1,7 +1,7 @@
 """Whether the statistics of a comparison keep what they promise, by simulation of runs whose truth is known.
 
 usage: python benchmarks/calibration.py [--runs 2000] [--kinds items,strata,dialogues,slots] [--parts truth,power]
-           [--workers 1] [--keep]
+           [--sizes 200,500,1000,2000] [--flips 0.01,0.03,0.05,0.1,0.15] [--workers 1] [--keep]
 
 truth: for each setting, in so many synthetic pairs of runs: how often the 95 % interval has the true difference in it;
 how often the verdict is "regressed" where there is no drop (a false alarm), and "holds" where the drop is `max_drop` (2
@@ -53,6 +53,7 @@ class Setting:
     metrics: int = 1
     max_drop: float = MAX_DROP
     true_difference: float = 0.0
+    wanted_flips: float = 0.0
 
 
 def truth_settings(kind: str) -> Iterator[Setting]:
@@ -64,7 +65,7 @@ def truth_settings(kind: str) -> Iterator[Setting]:
                 difference = -drop if kind != "slots" else _true_difference(world)
                 # Where the score is no share of units, the drop that is allowed is the one that there is.
                 allowed = MAX_DROP if kind != "slots" or drop == 0 else -difference
-                yield Setting("truth", kind, world, 1, allowed, difference)
+                yield Setting("truth", kind, world, 1, allowed, difference, flips)
 
 
 def _cells() -> Iterator[tuple[int, float, float]]:
@@ -89,7 +90,7 @@ def power_settings(kind: str) -> Iterator[Setting]:
                 effect = 1.0 if kind == "items" else design_effect(known)
                 rate = flips if kind == "items" else flip_rate(known)
                 units = items_needed(100 * drop, flip_rate=rate, metrics=metrics, design_effect=effect)
-                yield Setting("power", kind, replace(world, units=units), metrics, MAX_DROP / 2, -drop)
+                yield Setting("power", kind, replace(world, units=units), metrics, MAX_DROP / 2, -drop, flips)
 
 
 def _true_difference(world: World) -> float:
@@ -177,12 +178,19 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--kinds", default="items,strata,dialogues,slots")
     parser.add_argument("--parts", default="truth,power")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    parser.add_argument("--flips", default=",".join(map(str, FLIPS)))
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     makers = {"truth": truth_settings, "power": power_settings}
+    sizes, flips = ({float(word) for word in words.split(",")} for words in (options.sizes, options.flips))
     settings = [
-        each for kind in options.kinds.split(",") for part in options.parts.split(",") for each in makers[part](kind)
+        each
+        for kind in options.kinds.split(",")
+        for part in options.parts.split(",")
+        for each in makers[part](kind)
+        if each.wanted_flips in flips and (part == "power" or each.world.units in sizes)
     ]
     missed: dict[str, int] = {}
     with ProcessPoolExecutor(options.workers) as workers:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from coalm_lite.cli.output import size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from coalm_lite.store.provenance import (
         Agreement,
@@ -37,7 +37,12 @@ def provenance_lines(record: Provenance) -> Iterator[tuple[str, str]]:
         yield "errors", errors_words(record.errors)
     if record.verification:
         yield from verification_lines(record.verification)
-    for score in record.scores[:_SHOWN_SCORES]:
+    yield from score_lines(record.scores)
+
+
+def score_lines(scores: Sequence[Score]) -> Iterator[tuple[str, str]]:
+    """What was measured, a line a score."""
+    for score in scores[:_SHOWN_SCORES]:
         yield shown(f"score {score.name}"), _score_words(score)
 
 
@@ -98,8 +103,10 @@ def _call_words(found: Verification) -> str:
 
 def _score_words(score: Score) -> str:
     error = "" if score.standard_error is None else f" ± {score.standard_error:.2g}"
-    base = "" if score.base is None else f", the 16-bit model {score.base:.4g}"
-    return f"{score.value:.4g}{error} of {score.items} items{base}"
+    base = "" if score.base is None else f", {score.base_name or 'the 16-bit model'} {score.base:.4g}"
+    within = "" if score.low is None or score.high is None else f" ({score.low:+.3g} to {score.high:+.3g})"
+    verdict = f", {score.verdict}{within}" if score.verdict else ""
+    return shown(f"{score.value:.4g}{error} of {score.items} items{base}{verdict}")
 
 
 def _percent(share: float) -> str:

@@ -51,6 +51,13 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="Whether undecided is exit code 4, or 0.",
 )
+@click.option(
+    "--write-scores",
+    "model",
+    metavar="MODEL",
+    help="Keep the scores of one of the quantized models with it: in our record of a pulled one, or in its own file.",
+)
+@click.option("-o", "--output", "copy", type=_PATH, metavar="FILE", help="With --write-scores: into a copy instead.")
 @verbosity_options
 @pass_invocation
 def report(
@@ -60,6 +67,8 @@ def report(
     others: tuple[Path, ...],
     max_drop: float,
     undecided: str,
+    model: str | None,
+    copy: Path | None,
     **targets: str | None,
 ) -> int:
     """Compare runs of quantized models with their base's, item by item.
@@ -71,13 +80,17 @@ def report(
 
     Exit codes: 0 all hold, 3 one regressed, 4 none regressed and one is undecided; 1 where runs cannot be compared.
     """
+    from coalm_lite.cli.report_scores import keep_scores
     from coalm_lite.evals.running.run_file import read_run
     from coalm_lite.report.compare import compare
 
     _check_targets([base, *others], targets)
+    if copy is not None and model is None:
+        raise UsageError("-o is for the copy that --write-scores makes", "Use --html, --md or --json for the report.")
     runs = [read_run(path) for path in others]
     comparison = compare(read_run(base), runs, max_drop, [str(path) for path in others])
-    written = list(_write(comparison, targets))
+    kept = [] if model is None else [f"scores, into {keep_scores(comparison, model, copy)}"]
+    written = [*_write(comparison, targets), *kept]
     if STANDARD_OUTPUT not in targets.values():
         _print(comparison, everything=invocation.verbosity > 0)
         for path in written:

@@ -9,7 +9,7 @@ import click
 
 from coalm_lite.cli.options import verbosity_options
 from coalm_lite.cli.output import print_json, print_values, size_words
-from coalm_lite.cli.provenance_lines import provenance_lines, shown
+from coalm_lite.cli.provenance_lines import provenance_lines, score_lines, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,7 @@ def _lines(facts: ModelFacts, context_tokens: int, need: MemoryNeed | None) -> I
     yield "template", f"{facts.template.kind}: {facts.template.problem}".removesuffix(": ")
     for name, value in facts.scores.items():
         yield shown(f"score {name}"), shown(str(value))
+    yield from score_lines(facts.measured)
     if facts.provenance:
         yield from provenance_lines(facts.provenance)
     yield "provenance", facts.provenance_problem

@@ -19,7 +19,7 @@ from coalm_lite.runtime.model_file import check_model_file, check_vocabulary_fil
 from coalm_lite.runtime.onnx_folder import OnnxFolder, read_onnx_folder
 from coalm_lite.store.local import LocalModel
 from coalm_lite.store.names import ModelReference
-from coalm_lite.store.provenance import Provenance, parse_provenance, read_provenance
+from coalm_lite.store.provenance import Provenance, Score, parse_provenance, read_provenance
 
 _SOURCE_KEY = "coalm.source"
 _SCORE_PREFIX = "coalm.score."
@@ -31,6 +31,7 @@ class ModelFacts:
 
     `quant` is the file's own word for the types of its weights; `source` is `hf:owner/repo@revision/path` when it was
     pulled, else what the file says. `provenance_problem` says why what stands there as provenance is none.
+    `measured`: the scores in our record of a pulled file; those in the file itself stand in its provenance.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelFacts:
     scores: Mapping[str, Value] = field(default_factory=dict)
     provenance: Provenance | None = None
     provenance_problem: str = ""
+    measured: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def model_facts(reference: ModelReference, model: CheckedModel) -> ModelFacts:
         },
         provenance=provenance,
         provenance_problem=problem,
+        measured=parse_provenance(local.manifest.scores).scores if local and local.manifest.scores else (),
     )
 
 

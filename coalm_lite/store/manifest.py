@@ -31,7 +31,8 @@ class Manifest:
 
     `name` is what the command line calls it: a catalog name, or `hf:owner/repo/path`. `revision` is the commit, `etag`
     the blob's name; `sha256` is "" where the Hub has none. `size` and `quant` are the catalog's, "" outside it.
-    `pulled_at` is a time in UTC as ISO 8601. `was_here`: the file was in the cache before we came.
+    `pulled_at` is a time in UTC as ISO 8601. `was_here`: the file was in the cache before we came. `scores`: what it
+    was measured at, as a text of coalm_lite.store.provenance; "" where nobody measured it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Manifest:
     pulled_at: str
     was_here: bool
     converter: str = ""
+    scores: str = ""
 
     @property
     def remote(self) -> RemoteFile:
@@ -107,6 +109,7 @@ def _parsed(data: bytes, path: Path) -> Manifest:
         raise _damaged(path, str(error)) from error
     if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
         raise _damaged(path, f"it is no record of format {_FORMAT}")
+    values = {"scores": ""} | values  # records of the first version have none
     wanted = {field.name: field.type for field in fields(Manifest)}
     for key in [*wanted, *values]:
         if key not in values or key not in wanted or not _fits(values[key], str(wanted[key])):

@@ -111,13 +111,20 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One number of an evaluation, such as `multiwoz.jga`, over `items`; `base` is the 16-bit model's on the same."""
+    """One number of an evaluation, such as `multiwoz.jga`, over `items`; `base` is the unquantized model's on the same.
+
+    `low` to `high` is the 95 % interval of the difference to the base, and `verdict` what came of comparing them.
+    """
 
     name: Text
     value: Number
     items: Count
     standard_error: Number | None = None
     base: Number | None = None
+    base_name: Text = ""
+    low: Number | None = None
+    high: Number | None = None
+    verdict: Text = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +181,11 @@ def parse_provenance(text: str) -> Provenance:
         return _adapter().validate_json(text, strict=True)
     except ValidationError as error:
         raise _damaged(_first_problem(error), _format_of(values) > _FORMAT) from error
+
+
+def written(record: Provenance) -> str:
+    """A record's text, as short as it is; StoreError for one that could not be read again."""
+    return _written({}, record)
 
 
 def patch_provenance(path: Path, record: Provenance) -> None:

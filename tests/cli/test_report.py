@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from coalm_lite.evals.run import Run
+from coalm_lite.store.provenance import KEY, Provenance, reserve
 from tests.cli.conftest import CommandLine
 from tests.report.runs import run, with_suite, write
+from tests.runtime.gguf_bytes import model_file
 
 
 @pytest.fixture
@@ -144,3 +149,37 @@ def test_a_run_of_another_kind_gets_an_error_and_no_verdict(
     assert (outcome.code, outcome.out) == (1, "")
     assert words in outcome.err
     assert "other.jsonl" in outcome.err
+
+
+def measured(path: Path, quant: str, tmp_path: Path) -> str:
+    """A run file of the model at `path`."""
+    values = run(quant, 3)
+    model = replace(values.header.model, sha256=sha256(path.read_bytes()).hexdigest())
+    return str(write(tmp_path / f"{quant}.jsonl", Run(replace(values.header, model=model), values.items)))
+
+
+def test_scores_are_kept_with_the_model_and_shown(
+    files: dict[str, str], tmp_path: Path, command_line: CommandLine
+) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(model_file({KEY: reserve(Provenance(source="owner/repo"))}))
+    other = measured(model, "Q4_0", tmp_path)
+    outcome = command_line("report", files["base"], files["holds"], other, "--write-scores", str(model))
+    assert "scores, into" in outcome.out
+    shown = command_line("show", str(model)).out
+    assert "score smoke.passed" in shown
+    assert ", F16 " in shown
+    assert outcome.code == {"holds": 0, "undecided": 4}[shown.partition(", F16 ")[2].split()[1]]
+
+
+def test_scores_of_another_model_are_not_written(
+    files: dict[str, str], tmp_path: Path, command_line: CommandLine
+) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(model_file({KEY: reserve(Provenance())}))
+    before = model.read_bytes()
+    outcome = command_line("report", files["base"], files["holds"], "--write-scores", str(model), "--html", "r.html")
+    assert outcome.code == 2
+    assert "none of the runs is of" in outcome.err
+    assert model.read_bytes() == before
+    assert command_line("report", files["base"], files["holds"], "-o", "x").code == 2

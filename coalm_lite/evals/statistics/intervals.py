@@ -4,7 +4,7 @@ Rubin's bootstrap draws a weight from the exponential distribution for each clus
 taken; the two agree where much was seen. Where few units flipped, Efron's has nothing to draw from (with no flip at all
 its interval is a point), and its skew points the wrong way. Here the weights of equal clusters are drawn at once (a
 gamma distribution), and two clusters more, one that won and one that lost, have half the weight of a real one, as in
-Jeffreys' prior. They are as large as a flip was on average, and shared among strata by their numbers of clusters.
+Jeffreys' prior. They are as large as a flip was on average, and shared among strata by their weights.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def difference_interval(pairs: Pairs, seed: int = 0, draws: int = DRAWS) -> Inte
 
 def _drawn_differences(pairs: Pairs, random: np.random.Generator, draws: int) -> NDArray[np.float64]:
     kinds, counts = _kinds(pairs.sums.reshape(pairs.clusters, -1))
-    added, size = _PRIOR * _shares_of_strata(pairs), _flip_size(pairs)
+    added, size = _PRIOR * pairs.weights, _flip_size(pairs)
     found = []
     step = max(1, _CHUNK_CELLS // len(kinds))
     for start in range(0, draws, step):
@@ -67,12 +67,6 @@ def _kinds(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.i
     whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
     _, first, counts = np.unique(whole, return_index=True, return_counts=True)
     return rows[first], counts
-
-
-def _shares_of_strata(pairs: Pairs) -> NDArray[np.float64]:
-    """Which share of all clusters each stratum has."""
-    members = (pairs.sums[..., WHOLES].max(axis=-1) > 0).sum(axis=0)
-    return np.asarray(members / members.sum())
 
 
 def _flip_size(pairs: Pairs) -> float:
