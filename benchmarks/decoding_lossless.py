@@ -7,10 +7,11 @@ Prompts are requests over the demo tools in the `cra` form, in words made of a f
 each source of real_requests.py as make `--n`, most of which nano is not sure about. Sides: `plain` (one answer
 alone, no drafts), `drafts`, `together` (`--together` answers in a batch, with drafts), `masked` (GBNF alone, forced
 text sampled token by token). Greedy. What the engine's batch size alone changes is measured: the logits of `--noise`
-plain answers, computed in batches of 1, 2, 4, 8 and 16 tokens. At the first token at which an answer differs from
-plain, the logit by which plain preferred its own is set against how far the batch sizes move these two logits apart,
-there and anywhere. The last line is one JSON object: how many answers differ, how many of these within that noise, and
-the drafts' lengths.
+plain answers, computed in batches of 1, 2, 4, 8 and 16 tokens, and their prompts whole or in pieces of 32 to 256. At
+the first token at which an answer differs from plain, the logit by which plain preferred its own is set against how far
+batch sizes move two logits apart, there and anywhere. (Where only the cut of the text differs there, for forced text
+healed it before a later choice, the choice cannot be found any more: these are counted apart.) The last line is one
+JSON object: how many answers differ, how many of these within that noise, and the drafts' lengths.
 """
 
 from __future__ import annotations
@@ -88,19 +89,26 @@ def decoded(engine: LlamaEngine, requests: Sequence[Request], together: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A first token that differs: by how much plain preferred its own, and how far batch sizes moved the two apart."""
+    """A first token that differs: by how much plain preferred its own, and how far batch sizes moved the two apart.
 
-    prompt: int
-    place: int
+    `recut`: the texts agree longer than that, so that a later choice differed.
+    """
+
+    recut: bool
     margin: float
     moved: float
 
 
 def answer_logits(engine: LlamaEngine, prompt: Sequence[int], said: Sequence[int], size: int) -> Logits:
-    """The logits behind the prompt and behind each token of the answer, which is computed `size` tokens at a time."""
+    """The logits behind the prompt and behind each token of the answer, which is computed `size` tokens at a time.
+
+    The prompt is computed at once for a size of 1, else in pieces of 16 times the size.
+    """
     for sequence in range(engine.sequences):
         engine.cut(sequence, 0)
-    engine.prefill(prompt, Cancel())
+    piece = len(prompt) if size == 1 else 16 * size
+    for start in range(0, len(prompt), piece):
+        engine.extend(prompt[start : start + piece], Cancel())
     rows = [engine.logits()[None]]
     for start in range(0, len(said), size):
         batch = said[start : start + size]
@@ -134,16 +142,17 @@ def differences(
 ) -> list[Difference]:
     """The first token of each answer that differs from plain, with what batch sizes do to it."""
     found: list[Difference] = []
-    for number, (prompt, a, b) in enumerate(zip(prompts, plain, ends, strict=True)):
-        place = common_prefix_length(a.tokens, b.tokens)
+    for prompt, a, b in zip(prompts, plain, ends, strict=True):
         if a.tokens == b.tokens:
             continue
+        place = common_prefix_length(a.tokens, b.tokens)
         mine, other = _said_at(engine, a, place), _said_at(engine, b, place)
         margins = [
             float(row[mine].max() - row[other].max())
             for row in (answer_logits(engine, prompt, a.tokens[:place], size)[-1] for size in SIZES)
         ]
-        found.append(Difference(number, place, margins[0], max(margins) - min(margins)))
+        recut = _agree_longer(engine, a, b, place)
+        found.append(Difference(recut, margins[0], max(margins) - min(margins)))
     return found
 
 
@@ -209,6 +218,15 @@ def masked(request: Request) -> Request:
     return replace(request, drafts=False, grammar=request.grammar.gbnf)
 
 
+def _agree_longer(engine: LlamaEngine, a: Generated, b: Generated, place: int) -> bool:
+    """Whether two texts agree up to the end of the shorter of the tokens at which they part."""
+    left, right = (b"".join(map(engine.token_bytes, end.tokens[place:])) for end in (a, b))
+    if not left or not right:
+        return False
+    shorter = min(len(engine.token_bytes(end.tokens[place])) for end in (a, b))
+    return left[:shorter] == right[:shorter]
+
+
 def _said_at(engine: LlamaEngine, end: Generated, place: int) -> list[int]:
     """The token at a place of an answer; behind its end, the tokens that may have ended it."""
     ends = [token for token in range(engine.info.vocabulary_size) if engine.is_end(token)]
@@ -220,11 +238,13 @@ def judged(found: Sequence[Difference], noise: dict[str, object]) -> dict[str, o
     changes = noise["largest_change_of_a_margin"]
     assert isinstance(changes, dict)
     most = max(changes.values())
+    chosen = [one for one in found if not one.recut]
     return {
         "count": len(found),
-        "within_noise": sum(abs(one.margin) <= max(most, one.moved) for one in found),
-        "sign_changes_by_batch_size_alone": sum(one.moved >= abs(one.margin) for one in found),
-        "largest_margin": max((abs(one.margin) for one in found), default=0.0),
+        "cut_otherwise_before": len(found) - len(chosen),
+        "within_noise": sum(abs(one.margin) <= max(most, one.moved) for one in chosen),
+        "beyond_noise": sum(abs(one.margin) > max(most, one.moved) for one in chosen),
+        "largest_margin": max((abs(one.margin) for one in chosen), default=0.0),
     }
 
 
