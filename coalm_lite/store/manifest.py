@@ -109,7 +109,7 @@ def _parsed(data: bytes, path: Path) -> Manifest:
         raise _damaged(path, str(error)) from error
     if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
         raise _damaged(path, f"it is no record of format {_FORMAT}")
-    values = {"scores": ""} | values  # records of the first version have none
+    values.setdefault("scores", "")  # records of the first version have none
     wanted = {field.name: field.type for field in fields(Manifest)}
     for key in [*wanted, *values]:
         if key not in values or key not in wanted or not _fits(values[key], str(wanted[key])):

@@ -93,7 +93,7 @@ def rates_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def scores_of(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Base's and other's score, shape (..., 2), of sums of shape (..., strata, 4)."""
-    return np.einsum("...sk,s->...k", rates_of(sums), weights)
+    return np.asarray(np.einsum("...sk,s->...k", rates_of(sums), weights))
 
 
 def influences(pairs: Pairs) -> NDArray[np.float64]:
