@@ -8,13 +8,13 @@ whether an existing file may be replaced.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gguf import GGMLQuantizationType
 
-from coalm_lite.converters.calibration.imatrix_file import read_imatrix
+from coalm_lite.converters.calibration.imatrix_file import Imatrix, read_imatrix
 from coalm_lite.converters.gguf import ConvertReport, convert
 from coalm_lite.converters.provenance import begun_record, finished_record, matrix_record
 from coalm_lite.converters.sources.base import CheckpointHead, Source
@@ -50,6 +50,17 @@ class Conversion:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a file is made. `metadata`: further text keys; where `verified`, its errors are taken and it is tried."""
+
+    quant: Quant
+    imatrix: Path | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    verified: bool = True
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Whom to tell how far it is: of the conversion in bytes, of what follows in words.
 
@@ -62,43 +73,43 @@ class Watch:
 
 
 def convert_source(
-    text: str,
-    target: Path,
-    quant: Quant,
-    watch: Watch,
-    *,
-    imatrix: Path | None = None,
-    verified: bool = True,
-    threads: int | None = None,
-    client: HubClient | None = None,
+    text: str, target: Path, recipe: Recipe, watch: Watch, client: HubClient | None = None
 ) -> Conversion:
-    """Converts what `text` names to the file `target`; where `verified`, its errors are taken and the file is tried.
+    """Converts what `text` names to the file `target`, which appears complete or not at all.
 
-    Raises what opening, converting and loading raise; `target` appears complete or not at all.
+    Raises UsageError for a metadata key that is not the caller's to set; else what opening, converting and loading
+    raise.
     """
+    if KEY in recipe.metadata:
+        hint = "The conversion itself tells where the file comes from."
+        raise UsageError(f"metadata key {KEY!r} cannot be set", hint)
     with open_source(text, client) as source:
         _refuse_itself(source, target)
-        begun = begun_record(source, str(quant), matrix_record(read_imatrix(imatrix) if imatrix else None))
+        begun = begun_record(source, str(recipe.quant), matrix_record(_matrix(recipe)))
         report = convert(
             source,
             Target(target, watch.kept_after),
-            quant,
-            metadata={KEY: reserve(begun)},
-            imatrix=imatrix,
-            measured=verified,
-            threads=threads,
+            recipe.quant,
+            metadata={**recipe.metadata, KEY: reserve(begun)},
+            imatrix=recipe.imatrix,
+            measured=recipe.verified,
+            threads=recipe.threads,
             report=watch.progress,
         )
         header = read_header(target)
         verification = None
-        if verified:
+        if recipe.verified:
             watch.stage("hashing the source")
             begun = replace(begun, files=tuple(_hashed(source, begun.files)))
             patch_provenance(target, finished_record(begun, header, report, None))  # should the rest be interrupted
-            verification = _verified(source, target, threads, watch)
+            verification = _verified(source, target, recipe.threads, watch)
     record = finished_record(begun, header, report, verification)
     patch_provenance(target, record)
     return Conversion(report, record, tuple(_problems(report, verification)))
+
+
+def _matrix(recipe: Recipe) -> Imatrix | None:
+    return read_imatrix(recipe.imatrix) if recipe.imatrix else None
 
 
 def _verified(source: Source, target: Path, threads: int | None, watch: Watch) -> Verification:

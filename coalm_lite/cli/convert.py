@@ -32,6 +32,7 @@ class _Asked:
     quant: str | None
     output: Path | None
     imatrix: Path | None
+    metadata: tuple[str, ...]
     block: str
     no_verify: bool
     threads: int | None
@@ -63,6 +64,12 @@ class _Asked:
     help="An importance matrix of `coalm-lite imatrix`, for less loss in few bits.",
 )
 @click.option(
+    "--metadata",
+    metavar="KEY=TEXT",
+    multiple=True,
+    help="A text for the file, as in coalm.dialects=cra,dst or general.name=mine. Can be repeated.",
+)
+@click.option(
     "--block", type=click.Choice(["32", "128"]), default="32", show_default=True, help="Weights a scale, for ONNX int4."
 )
 @click.option("--no-verify", is_flag=True, help="Neither measure the loss nor try the result.")
@@ -92,22 +99,15 @@ def convert(invocation: Invocation, /, **given: Any) -> int:  # Any, as click ty
 
 def _to_gguf(invocation: Invocation, asked: _Asked) -> int:
     from coalm_lite.cli.convert_screen import ConvertScreen, conversion_json, conversion_lines
-    from coalm_lite.converters.conversion import Watch, convert_source
+    from coalm_lite.converters.conversion import Recipe, Watch, convert_source
     from coalm_lite.hub.client import HubClient
 
     quant = _gguf_quant(asked)
     target = _target(asked, f"{_stem(asked.source)}.{quant.upper()}.gguf")
     with ConvertScreen(invocation.verbosity) as screen:
-        made = convert_source(
-            asked.source,
-            target,
-            quant,
-            Watch(screen.progress, screen.stage),
-            imatrix=asked.imatrix,
-            verified=not asked.no_verify,
-            threads=asked.threads,
-            client=HubClient(asked.offline, tell=screen.tell),
-        )
+        recipe = Recipe(quant, asked.imatrix, _metadata(asked), not asked.no_verify, asked.threads)
+        watch = Watch(screen.progress, screen.stage)
+        made = convert_source(asked.source, target, recipe, watch, HubClient(asked.offline, tell=screen.tell))
     if asked.as_json:
         print_json(conversion_json(made))
     else:
@@ -129,7 +129,14 @@ def _to_onnx(invocation: Invocation, asked: _Asked) -> int:
         raise UsageError(f"{quant!r} is no kind of ONNX model", f"Known: {', '.join(OnnxQuant)}.")
     target = _target(asked, f"{_stem(asked.source)}-{quant}-onnx")
     with ConvertScreen(invocation.verbosity) as screen:
-        made = convert_onnx(Path(asked.source), target, OnnxQuant(quant), block=int(asked.block), report=screen.stage)
+        made = convert_onnx(
+            Path(asked.source),
+            target,
+            OnnxQuant(quant),
+            block=int(asked.block),
+            metadata=_metadata(asked),
+            report=screen.stage,
+        )
         comparison = None if asked.no_verify else _compared(Path(asked.source), target, screen)
     if asked.as_json:
         print_json(onnx_json(made, comparison))
@@ -159,6 +166,7 @@ def _plan(asked: _Asked) -> int:
         asked.source,
         _gguf_quant(asked),
         HubClient(asked.offline),
+        metadata=_metadata(asked),
         imatrix=asked.imatrix,
         recorded=True,
         threads=asked.threads,
@@ -174,6 +182,15 @@ def _gguf_quant(asked: _Asked) -> Quant:
     from coalm_lite.converters.writing.quants import parse_quant
 
     return parse_quant(asked.quant or _GGUF_QUANT)
+
+
+def _metadata(asked: _Asked) -> dict[str, str]:
+    """What `--metadata` gives, by key; UsageError for what has no key."""
+    pairs = [given.partition("=") for given in asked.metadata]
+    for given, (key, equals, _) in zip(asked.metadata, pairs, strict=True):
+        if not key or not equals:
+            raise UsageError(f"--metadata {given!r} is not KEY=TEXT", "Write --metadata coalm.dialects=cra,dst.")
+    return {key: text for key, _, text in pairs}
 
 
 def _target(asked: _Asked, name: str) -> Path:

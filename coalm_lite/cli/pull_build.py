@@ -46,11 +46,11 @@ class ConverterBuilder:
 
     def make(self, place: str, quant: str, target: Path, client: HubClient) -> Sequence[str]:
         """Convert and try; what was made before Ctrl-C or a network's failure stays."""
-        from coalm_lite.converters.conversion import Watch, convert_source
+        from coalm_lite.converters.conversion import Recipe, Watch, convert_source
         from coalm_lite.converters.writing.quants import parse_quant
 
         watch = Watch(self._screen.report, self._screen.stage, kept_after=(KeyboardInterrupt, HubError))
-        return convert_source(place, target, parse_quant(quant), watch, client=client).problems
+        return convert_source(place, target, Recipe(parse_quant(quant)), watch, client).problems
 
 
 def offer_build(wanted: NotPublishedError, client: HubClient, screen: PullScreen, asked: PullOptions) -> int:

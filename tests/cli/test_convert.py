@@ -85,6 +85,16 @@ def test_a_dry_run_tells_the_size_to_the_byte_and_writes_nothing(command_line: C
     assert "memory   at most" in lines
 
 
+def test_what_a_model_was_trained_to_is_told_in_its_file(command_line: CommandLine, folder: Path) -> None:
+    told = ("--metadata", "coalm.dialects=dst,hammer", "--metadata", "coalm.instructions=short")
+    planned = json.loads(command_line("convert", "tiny", "--quant", "q8", *told, "--dry-run", "--json").out)
+    ran = command_line("convert", "tiny", "--quant", "q8", *told, "-o", "n.gguf", "--no-verify")
+    assert ran.code == 0, ran.err
+    texts = read_header(folder / "n.gguf").texts
+    assert (texts["coalm.dialects"], texts["coalm.instructions"]) == ("dst,hammer", "short")
+    assert planned["size_bytes"] == (folder / "n.gguf").stat().st_size
+
+
 def test_an_importance_matrix_is_told_in_the_provenance(command_line: CommandLine, folder: Path) -> None:
     assert command_line("convert", str(NANO), "--quant", "f16", "-o", "f.gguf", "--no-verify").code == 0
     measured = command_line("imatrix", "f.gguf", "-o", "i.gguf", "--chunks", "1", "--context", "64", "-q")
@@ -110,6 +120,9 @@ def test_an_importance_matrix_is_told_in_the_provenance(command_line: CommandLin
         (["convert", "tiny", "-o", "tiny/config.json", "--force"], 2, "is what is to be converted", "another"),
         (["convert", "tiny", "-o", "no/out.gguf"], 1, "no: cannot be written", "folder"),
         (["convert", "tiny", "--imatrix", "missing.gguf"], 1, "missing.gguf", ""),
+        (["convert", "tiny", "--metadata", "coalm.dialects"], 2, "'coalm.dialects' is not KEY=TEXT", "--metadata"),
+        (["convert", "tiny", "--metadata", "llama.block_count=9"], 2, "'llama.block_count' cannot be set", "coalm."),
+        (["convert", "tiny", "--metadata", "coalm.provenance={}"], 2, "'coalm.provenance' cannot be set", "itself"),
     ],
 )
 def test_what_cannot_be_done_is_an_error_with_a_way_out(
