@@ -66,7 +66,7 @@ class RemoteServer:
         parallel: int = 8,
         answer_s: float = ANSWER_S,
         waits: Waits | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Asks the server what it serves, and how it reads a prompt. UsageError when `model` is none of its models.
 

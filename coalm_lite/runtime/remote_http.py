@@ -78,7 +78,7 @@ class Transport:
         connections: int = 8,
         answer_s: float = ANSWER_S,
         waits: Waits | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Asks nobody yet. UsageError for an address that is none."""
         from requests import Session

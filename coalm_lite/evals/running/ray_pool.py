@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
@@ -146,13 +147,12 @@ class RayPool:
 
     def _value(self, reference: Any) -> Facts | GroupResult | Failure | None:
         """What a worker answered; None when it was lost."""
-        from ray.exceptions import RayError, RayTaskError
-
+        errors = self._ray.exceptions
         try:
             value: Facts | GroupResult | Failure = self._ray.get(reference)
-        except RayTaskError:  # a fault of the program, which another worker has too
+        except errors.RayTaskError:  # a fault of the program, which another worker has too
             raise
-        except RayError as error:
+        except errors.RayError as error:
             self._tell(f"a worker was lost ({type(error).__name__})")
             return None
         return value
@@ -287,10 +287,9 @@ def _ray() -> Any:
     """The package, which tells nobody that it is used."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        return import_module("ray")
     except ImportError as error:
         raise MissingExtraError("--ray needs the package ray", "Install it: pip install 'coalm-lite[ray]'.") from error
-    return ray
 
 
 def _connect(ray: Any, address: str) -> bool:
