@@ -100,7 +100,7 @@ def _page(comparison: Comparison, names: Names, chosen: _Chosen) -> str:
             rows=rows,
             headline_rows=[row for row in rows if row.metric.headline],
             other_rows=html_page.by_suite(rows),
-            stratified=[(row, found) for row in rows if (found := html_page.strata(row))],
+            stratified=html_page.by_category(rows),
             plots=html_page.plots(comparison, rows),
             settings=html_page.settings(comparison),
             commands=html_page.commands(comparison),

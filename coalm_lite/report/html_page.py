@@ -145,7 +145,16 @@ def by_suite(all_rows: Sequence[Row]) -> dict[str, list[Row]]:
     return suites
 
 
-def strata(row: Row) -> tuple[StratumRow, ...]:
+def by_category(all_rows: Sequence[Row]) -> dict[str, list[tuple[Row, tuple[StratumRow, ...]]]]:
+    """By suite, the metrics that have categories, with them."""
+    suites: dict[str, list[tuple[Row, tuple[StratumRow, ...]]]] = {}
+    for row in all_rows:
+        if found := _strata(row):
+            suites.setdefault(row.metric.suite, []).append((row, found))
+    return suites
+
+
+def _strata(row: Row) -> tuple[StratumRow, ...]:
     """A metric's categories; empty where it has fewer than two."""
     if len(row.metric.strata) < 2:
         return ()

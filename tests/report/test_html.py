@@ -270,3 +270,15 @@ def test_settings_that_differ_are_told_for_each_model() -> None:
     run = whole.runs[0]
     other = replace(whole, runs=(replace(run, header=replace(run.header, machine="aarch64, 8 cores")),))
     assert "F16 : x86_64, 2 cores, 24 GiB, Linux Q4_K_M : aarch64, 8 cores" in Page(render(other)).text
+
+
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [((200, 200, 200), " --items 200 --seed 7"), ((1150, 526, 200), ""), ((100, 400, 200), "")],
+    ids=["items", "whole", "detect"],
+)
+def test_the_commands_draw_the_same_items_where_one_number_says_how(drawn: tuple[int, int, int], said: str) -> None:
+    whole = made_up.one_run("Q4_K_M")
+    suites = tuple(replace(suite, items_drawn=number) for suite, number in zip(whole.base.suites, drawn, strict=True))
+    text = Page(render(replace(whole, base=replace(whole.base, suites=suites)))).text
+    assert f"--suite bfcl:non_live,apibank,multiwoz{said} -o BASE.jsonl" in text
