@@ -26,7 +26,7 @@ from coalm_lite.runtime.remote_http import ANSWER_S, RefusedError, Transport
 from coalm_lite.types import JsonObject, Prompt
 
 CHAT_TEMPLATE = "server-chat"
-_LLAMA_CPP = "llamacpp"
+_LLAMA_CPP, _VLLM = "llamacpp", "vllm"
 _MARKERS = (BEGIN_OF_TEXT, START_HEADER, END_HEADER, END_OF_TURN)
 _MOST_SHOWN = 12
 _HELLO = instruct_prompt("Say hello.", "Hello")
@@ -78,6 +78,7 @@ class RemoteServer:
         self.model = RemoteModel(model)
         self._adds_begin = False
         self._logprobs = logprobs
+        self._pieces: dict[int, bytes | None] = {}
         try:
             self.model = self._described(model)
             if not chat:
@@ -110,9 +111,11 @@ class RemoteServer:
             answer = self._post("chat/completions", {**body, **wanted, "messages": chat_messages(prompt)})
         else:
             wanted = {"logprobs": self._logprobs} if self._logprobs else {}
+            if wanted and self.model.owner == _VLLM:
+                wanted["return_tokens_as_token_ids"] = True
             text = self._text(prompt)
             answer = self._post("completions", {**body, **wanted, "prompt": text, "stop": [END_OF_TURN]})
-        return read_completion(answer, chat=self.chat)
+        return read_completion(answer, chat=self.chat, piece=self._piece)
 
     def close(self) -> None:
         """Let go of the connections, and end the waits of other threads; a second call does nothing."""
@@ -146,6 +149,17 @@ class RemoteServer:
                 raise ServerError(f"{self.address}/completions is not there ({error.message})", _CHAT_HINT) from error
             raise
 
+    def _piece(self, token: int) -> bytes | None:
+        """What a token of vLLM's writes, asked once; None for a part of a character, or where it does not tell."""
+        if token not in self._pieces:
+            try:
+                text = self._transport.post("../detokenize", {"model": self.model.id, "tokens": [token]}).get("prompt")
+            except RefusedError:
+                text = None
+            whole = isinstance(text, str) and "\ufffd" not in text
+            self._pieces[token] = str(text).encode() if whole else None
+        return self._pieces[token]
+
     def _described(self, wanted: str) -> RemoteModel:
         """The model as /models lists it; as it was named where a server has no such list."""
         try:
@@ -159,7 +173,7 @@ class RemoteServer:
 
     def _with_version(self, model: RemoteModel) -> RemoteModel:
         """The model with what serves it named by version, where that is told."""
-        path, field = {_LLAMA_CPP: ("../props", "build_info"), "vllm": ("../version", "version")}.get(
+        path, field = {_LLAMA_CPP: ("../props", "build_info"), _VLLM: ("../version", "version")}.get(
             model.owner, ("", "")
         )
         if not path:

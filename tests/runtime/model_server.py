@@ -50,6 +50,7 @@ class ModelServer:
     counts: bool = True
     context_tokens: int = 100_000
     limit_letters: int = 1  # of a token, as max_tokens counts
+    pieces: dict[int, str] = field(default_factory=dict)  # what /detokenize tells otherwise
     missing: tuple[str, ...] = ()  # paths that are not there
     faults: list[Fault] = field(default_factory=list)
     requests: list[Asked] = field(default_factory=list)
@@ -184,6 +185,11 @@ class _Handler(BaseHTTPRequestHandler):
             finally:
                 with model.lock:
                     model.at_once -= 1
+        elif path == "/detokenize":
+            pieces = [
+                model.pieces.get(token, chr(token) if token != _END else "<|eot_id|>") for token in body["tokens"]
+            ]
+            self._json({"prompt": "".join(pieces)})
         else:
             self._json({"build_info": "b1", "version": "0.10"})
 
@@ -199,17 +205,19 @@ class _Handler(BaseHTTPRequestHandler):
         choice: dict[str, Any] = {"index": 0, "finish_reason": "stop" if cut_text == text else "length"}
         choice |= {"message": {"role": "assistant", "content": cut_text}} if chat else {"text": cut_text}
         wanted = body.get("top_logprobs" if chat else "logprobs", 0)
-        choice["logprobs"] = _logprobs(model.shape, cut_text, cut_text == text) if wanted else None
+        named = bool(body.get("return_tokens_as_token_ids"))
+        choice["logprobs"] = _logprobs(model.shape, cut_text, cut_text == text, named) if wanted else None
         usage = {"usage": {"prompt_tokens": count}} if model.counts else {}
         self._json({"choices": [choice], **usage})
 
 
-def _logprobs(shape: Shape, text: str, ended: bool) -> dict[str, Any]:
+def _logprobs(shape: Shape, text: str, ended: bool, named: bool) -> dict[str, Any]:
     """Each letter is a token, whose number is the letter's; a second one is half as likely."""
-    if shape == "vllm":
-        tops = [{letter: -0.4, "?": -1.1} for letter in text]
-        return {"tokens": list(text), "token_logprobs": [-0.4] * len(text), "top_logprobs": tops}
     entries = [(ord(letter), letter) for letter in text] + [(_END, "")] * ended
+    if shape == "vllm":
+        tokens = [f"token_id:{number}" if named else letter for number, letter in entries]
+        tops = [{"token_id:63" if named else "?": -1.1, token: -0.4} for token in tokens]
+        return {"tokens": tokens, "token_logprobs": [-0.4] * len(tokens), "top_logprobs": tops}
     content = []
     for number, letter in entries:
         top = [{"token": "?", "logprob": -1.1, "id": 63}, {"token": letter, "logprob": -0.4, "id": number}]

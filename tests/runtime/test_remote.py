@@ -56,11 +56,28 @@ def test_tokens_are_numbers_where_the_server_tells_them(served: ModelServer) -> 
     assert len(answer.choices) == 4, "the end has its choice too"
     assert answer.choices[0].ids == (91, 63), "the likeliest first"
     assert (short.tokens, short.end, len(short.choices)) == ((91, 233), "length", 2)
-    for served.shape in ("openai", "vllm"):
-        with open_server(served, logprobs=2) as remote:
-            text_only = remote.complete(PROMPT, 20)
-            assert remote.top_logprobs == 0, "numbers of tokens are not told"
-        assert (text_only.text, text_only.tokens, text_only.choices) == ("[é]", (), ())
+    served.shape = "openai"
+    with open_server(served, logprobs=2) as remote:
+        text_only = remote.complete(PROMPT, 20)
+        assert remote.top_logprobs == 0, "numbers of tokens are not told"
+    assert (text_only.text, text_only.tokens, text_only.choices) == ("[é]", (), ())
+
+
+def test_vllm_names_tokens_when_asked_and_tells_what_they_write(served: ModelServer) -> None:
+    served.answer, served.shape = lambda _: "[é]", "vllm"
+    with open_server(served, logprobs=2) as remote:
+        answers = [remote.complete(PROMPT, 20) for _ in range(2)]
+    for answer in answers:
+        assert (answer.tokens, answer.ends, len(answer.choices)) == ((91, 233, 93), (1, 3, 4), 4)
+        assert answer.choices[1].ids == (233, 63), "the likeliest first"
+    asked = [request.body["tokens"] for request in served.requests if request.path == "/detokenize"]
+    assert sorted(asked) == sorted([token] for token in {token for [token] in asked}), "each is asked once"
+    served.pieces = {233: "\ufffd"}
+    with open_server(served, logprobs=2) as remote:
+        assert remote.complete(PROMPT, 20).tokens == (), "a part of a character: then the answer is text alone"
+    served.missing = ("/detokenize",)
+    with open_server(served, logprobs=2) as remote:
+        assert remote.top_logprobs == 0 and remote.complete(PROMPT, 20).text == "[é]"
 
 
 def test_chat_completions_get_the_texts_by_role(served: ModelServer) -> None:

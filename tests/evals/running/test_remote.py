@@ -131,7 +131,7 @@ def test_the_header_tells_what_a_server_is_and_what_it_lacks(served: ModelServer
     header = run_of(served, tmp_path / "a.jsonl", logprobs=3).header
     assert (header.model.kind, header.model.name, header.model.source) == ("remote", "bf16", served.address)
     assert (header.grammar, header.top_logprobs, header.versions["server llamacpp"]) == (False, 3, "b1")
-    served.shape = "vllm"
+    served.shape = "openai"
     assert run_of(served, tmp_path / "b.jsonl", logprobs=3).header.top_logprobs == 0
     chat = chat_header(header)
     with pytest.raises(EvalError, match=r"template_sha256"):
