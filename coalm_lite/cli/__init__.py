@@ -1,7 +1,7 @@
 """The command line: the group of commands, each imported only when it is used, and the entry point `main`.
 
 A command parses, calls the library and prints; errors become messages and exit codes in `failures` alone. Exit codes:
-0 done, 1 a failure the user can act on, 2 wrong usage, 130 interrupted.
+0 done, 1 a failure the user can act on, 2 wrong usage, 3 a gate not met, 4 undecided, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 def commands() -> None:
     """Run CoALM, the conversational agent models that call functions, on this machine.
 
-    Exit codes: 0 done, 1 a failure you can act on, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 a failure you can act on, 2 wrong usage, 3 a gate not met, 4 undecided, 130 interrupted.
     """
 
 
