@@ -29,11 +29,12 @@ from coalm_lite.evals.running.model_story import vocabulary_sha256
 from coalm_lite.evals.running.recording import Recorder
 from coalm_lite.evals.running.remote_base import as_draft
 from coalm_lite.grammar import Grammar
-from coalm_lite.runtime.base import Engine
+from coalm_lite.runtime.base import Engine, common_prefix_length
 from coalm_lite.session import INSTRUCTIONS_KEY
 from coalm_lite.types import Prompt, Sampling, ToolSpec
 
 _GRAMMARS = 256  # kept at once
+_WORTH_WAITING = 16  # tokens: what is saved by waiting for another prompt
 _ROUND = 16  # hex digits of a prompt's hash
 
 
@@ -51,13 +52,24 @@ def steady_pace() -> Pace:
     return pace
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Open:
-    """A question that is being answered."""
+    """A question that is being answered. `behind`: the one whose prompt is computed first, as it begins alike."""
 
     question: Question
-    prompt: Sequence[int]
+    request: Request
     recorder: Recorder
+    behind: _Open | None = None
+    over: bool = False
+
+    @property
+    def prompt(self) -> Sequence[int]:
+        return self.request.prompt
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether what its prompt begins with can be shared."""
+        return self.over or self.recorder.begun
 
 
 class LocalBackend:
@@ -81,6 +93,7 @@ class LocalBackend:
         self.parallel = min(parallel or lanes.count, lanes.count)
         self.versions: Mapping[str, str] = {"llama-cpp-python": version("llama-cpp-python"), "numpy": version("numpy")}
         self._engine = engine
+        self._waiting: list[_Open] = []
         self._open: dict[int, _Open] = {}
         self._done: list[tuple[int, Step]] = []
         self._costs = Costs()
@@ -108,7 +121,7 @@ class LocalBackend:
             return
         finally:
             self._costs.prompting_s += time.perf_counter() - began
-        self._open[self._scheduler.submit(request)] = _Open(question, prompt, recorder)
+        self._waiting.append(_Open(question, request, recorder))
 
     def _prompt(self, ask: Ask) -> Sequence[int]:
         return self._engine.tokenize(self._rendered(ask))
@@ -134,12 +147,33 @@ class LocalBackend:
     def finished(self) -> Sequence[tuple[int, Step]]:
         """Compute batches until an answer is there."""
         began, computed = time.perf_counter(), self._computed_s
-        while not self._done and self._open:
+        while not self._done and (self._waiting or self._open):
+            self._admit()
             for number, event in self._scheduler.step():
                 self._take(number, event)
         self._costs.sampling_s += time.perf_counter() - began - (self._computed_s - computed)
         done, self._done = self._done, []
         return done
+
+    def _admit(self) -> None:
+        """Give the scheduler what waits, but not what shares more with a prompt that is still being computed."""
+        for one in [*self._waiting]:
+            if one.behind is None or one.behind.is_computed:
+                one.behind = self._sharer(one.prompt)
+            if one.behind is None:
+                self._waiting.remove(one)
+                self._open[self._scheduler.submit(one.request)] = one
+
+    def _sharer(self, prompt: Sequence[int]) -> _Open | None:
+        """The question whose prompt, once computed, saves this one much more than what the cache holds now."""
+        coming = [one for one in self._open.values() if not one.is_computed]
+        if not coming:
+            return None
+        lanes = lanes_of(self._engine)
+        held = max(common_prefix_length(lanes.held(lane), prompt) for lane in range(lanes.count))
+        lengths = [common_prefix_length(one.prompt, prompt) for one in coming]
+        longest = max(lengths)
+        return coming[lengths.index(longest)] if longest >= held + _WORTH_WAITING else None
 
     @property
     def _computed_s(self) -> float:
@@ -148,11 +182,13 @@ class LocalBackend:
     def _take(self, number: int, event: AnswerEvent) -> None:
         if isinstance(event, Failed):
             done = self._open.pop(number)
+            done.over = True
             if not isinstance(event.error, ContextFullError):
                 raise event.error
             self._done.append((done.question.number, self._refused(done.question.ask, done.prompt, event.error)))
         elif isinstance(event, Generated):
             done = self._open.pop(number)
+            done.over = True
             self._count(event, done)
             self._done.append((done.question.number, self._step(event, done)))
 
@@ -195,6 +231,7 @@ class LocalBackend:
     def close(self) -> None:
         """Drop what is open and free the grammars."""
         self._scheduler.close()
+        self._waiting.clear()
         self._open.clear()
 
     def __enter__(self) -> Self:

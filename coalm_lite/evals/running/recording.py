@@ -31,6 +31,7 @@ class Recorder(Sampler):
     def __init__(self, sampling: Sampling, prompt_length: int, top: int, base: Step | None = None) -> None:
         """`base`: the recorded step for the same prompt."""
         super().__init__(sampling)
+        self.begun = False  # whether it was asked for a token: then the whole prompt is computed
         self._prompt_length = prompt_length
         self._top = top
         self._base_choices: Mapping[int, Choice] = {choice.at: choice for choice in base.choices} if base else {}
@@ -42,6 +43,7 @@ class Recorder(Sampler):
 
     def choose(self, logits: Logits, recent_tokens: Sequence[int]) -> int:
         """The next token; the first call at a place is recorded, later ones are about what a grammar refused."""
+        self.begun = True
         answer = recent_tokens[self._prompt_length :]
         if (self._top or self._base_choices) and not (self._asked and answer == self._answer):
             self._keep(common_prefix_length(self._answer, answer))
