@@ -138,7 +138,7 @@ class LocalBackend:
         grammar = self._compiled(ask.dialect, _Tools(ask.tools)) if self.grammar else None
         sampling = Sampling(max_tokens=min(ask.max_tokens, room))
         base = question.recorded
-        if base is not None and base.prompt_sha256 != _hash(prompt):
+        if base is not None and base.prompt_sha256 != prompt_sha256(prompt):
             base = as_draft(base, self._rendered(ask), self._engine)  # a server's, or its words led it elsewhere
         recorder = Recorder(sampling, len(prompt), self.top_logprobs, base)
         recorded = base.tokens if base is not None else ()
@@ -202,7 +202,7 @@ class LocalBackend:
 
     def _step(self, event: Generated, done: _Open) -> Step:
         return Step(
-            prompt_sha256=_hash(done.prompt),
+            prompt_sha256=prompt_sha256(done.prompt),
             prompt_tokens=len(done.prompt),
             text=event.text,
             end="length" if event.reason == "length" else "stop",
@@ -214,7 +214,7 @@ class LocalBackend:
         )
 
     def _refused(self, ask: Ask, prompt: Sequence[int], error: CoalmError) -> Step:
-        return Step(_hash(prompt), len(prompt), "", "error", error=error.message, asked=asked_words(ask))
+        return Step(prompt_sha256(prompt), len(prompt), "", "error", error=error.message, asked=asked_words(ask))
 
     def _note(self, spent: Spent) -> None:
         self._costs.computed_tokens += spent.prompt_tokens
@@ -261,7 +261,8 @@ def _compiled(dialect: str, tools: _Tools) -> Grammar:
     return dialects.get(dialect).compiled(tools.tools)
 
 
-def _hash(prompt: Sequence[int]) -> str:
+def prompt_sha256(prompt: Sequence[int]) -> str:
+    """The first digits of the hash of a prompt's tokens, by which a step says what was asked."""
     return sha256(" ".join(map(str, prompt)).encode()).hexdigest()[:_ROUND]
 
 
