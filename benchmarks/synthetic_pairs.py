@@ -82,8 +82,9 @@ def slots(random: Random, world: World) -> Pairs:
     right = random.binomial(np.maximum(written - run, 0), _accuracies(random, world.accuracy, len(turns)))
     base = right + np.where(direction < 0, run, 0)
     other = right + np.where(direction > 0, run, 0)
-    dropped = np.where((direction < 0) & (random.random(len(turns)) < 0.5), run, 0)  # left out, where others are wrong
-    return _table(2 * base, gold + written, 2 * other, gold + written - dropped)
+    left_out = np.where(random.random(len(turns)) < 0.5, run, 0)  # by the side that is wrong; the rest is written wrong
+    wholes = (gold + written - left_out * (direction == side) for side in (1, -1))
+    return _table(2 * base, next(wholes), 2 * other, next(wholes))
 
 
 KINDS: dict[str, Callable[[Random, World], Pairs]] = {

@@ -2,8 +2,10 @@
 
 Paired, only items that flip tell anything. With a share `flip_rate` of units flipping and a drop D, (flip_rate + D) / 2
 of the units are lost and (flip_rate - D) / 2 won; the power is that of McNemar's exact test, one-sided, and computed
-exactly. Units of a cluster depend on each other: `design_effect` says how many times more of them are needed than
-of independent ones. For several headline metrics the level is divided, as Holm's correction does for the first of them.
+exactly. Units of a cluster depend on each other: `design_effect` says how many times more of them are needed than of
+independent ones, and the normal approximation is taken. For several headline metrics the level is divided, as Holm's
+correction does for the first of them.
+
 Not covered: metrics that are no passes, whose flips are of other sizes than 1 (take their design effect).
 """
 
@@ -41,9 +43,13 @@ def items_needed(
 
     `flip_rate`: the share of units that are expected to flip, raised to the drop where that is more.
     """
-    drop = _checked(drop_points)
-    units = _fewest(lambda count: paired_power(count, drop, max(flip_rate, drop), LEVEL / metrics))
-    return ceil(units * design_effect / units_per_item)
+    drop, level = _checked(drop_points), LEVEL / metrics
+    flips = max(flip_rate, drop)
+    if design_effect == 1.0:
+        units: float = _fewest(lambda count: paired_power(count, drop, flips, level))
+    else:  # exchanged clusters of many sizes have no steps to pass, as McNemar's counts have
+        units = _smooth(flips - drop**2, drop, level) * design_effect
+    return ceil(units / units_per_item)
 
 
 def items_needed_unpaired(drop_points: float, base_score: float, *, metrics: int = 1) -> int:
@@ -54,7 +60,7 @@ def items_needed_unpaired(drop_points: float, base_score: float, *, metrics: int
     drop = _checked(drop_points)
     score = max(0.0, base_score - drop)
     variance = base_score * (1 - base_score) + score * (1 - score)
-    return ceil((normal_quantile(1 - LEVEL / metrics) + normal_quantile(POWER)) ** 2 * variance / drop**2)
+    return ceil(_smooth(variance, drop, LEVEL / metrics))
 
 
 def paired_power(units: int, drop: float, flip_rate: float, level: float = LEVEL) -> float:
@@ -65,6 +71,11 @@ def paired_power(units: int, drop: float, flip_rate: float, level: float = LEVEL
     chances = binomial_chances(flips, units, flip_rate)
     lost_share = (flip_rate + drop) / (2 * flip_rate)
     return float(chances @ binomial_tails(coin_thresholds(flips, level), flips, lost_share))
+
+
+def _smooth(variance: float, drop: float, level: float) -> float:
+    """The size with enough power by the normal approximation, for a difference with this variance a unit."""
+    return (normal_quantile(1 - level) + normal_quantile(POWER)) ** 2 * variance / drop**2
 
 
 def _fewest(power: Callable[[int], float]) -> int:

@@ -29,7 +29,7 @@ def test_more_flips_more_metrics_and_clusters_need_more_items() -> None:
     plain = items_needed(3.0, flip_rate=0.05)
     assert items_needed(3.0, flip_rate=0.1) > plain
     assert items_needed(3.0, flip_rate=0.05, metrics=3) > plain
-    assert items_needed(3.0, flip_rate=0.05, design_effect=2.0) == 2 * plain
+    assert 1.7 * plain < items_needed(3.0, flip_rate=0.05, design_effect=2.0) < 2 * plain
     assert items_needed(3.0, flip_rate=0.05, units_per_item=7.0) == -(-plain // 7)
 
 
