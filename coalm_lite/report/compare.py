@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from coalm_lite.errors import UsageError
+from coalm_lite.errors import EvalError, UsageError
 from coalm_lite.evals.items import Metric, Share
 from coalm_lite.evals.run import ItemResult, Run, RunHeader, SuiteStory
 from coalm_lite.evals.statistics.paired import Estimate, estimate, paired_units
@@ -62,6 +62,8 @@ def _run_result(base: Run, other: Run, label: str, max_drop: float) -> RunResult
         metrics += _metric_results(suite, list(paired_units(left, right)), base.header)
         flips += _flips(left, right, suite)
     decided = [*_decided([each for each in metrics if each.headline], base, max_drop)]
+    if not decided:
+        raise EvalError(f"{label}: no headline metric has anything that was scored", "Ask more items of each suite.")
     verdict = worst([each.verdict for each in decided])
     decided += _decided([each for each in metrics if not each.headline], base, max_drop)
     return RunResult(label, other.header, verdict, tuple(decided), tuple(flips), likeness(base, other))

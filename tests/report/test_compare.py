@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from coalm_lite.errors import UsageError
+from coalm_lite.errors import EvalError, UsageError
 from coalm_lite.evals.run import Run
 from coalm_lite.report.compare import compare
 from coalm_lite.report.published import published_scores
@@ -114,6 +114,14 @@ def test_published_scores_stand_beside_coalm() -> None:
 def test_a_drop_that_cannot_be_allowed_is_refused(max_drop: float) -> None:
     with pytest.raises(UsageError, match="points cannot be allowed"):
         compare(BASE, [run("Q8_0")], max_drop)
+
+
+def test_where_no_headline_metric_was_scored_there_is_no_verdict() -> None:
+    base, other = (
+        Run(values.header, tuple(replace(item, units=()) for item in values.items)) for values in (BASE, run("Q8_0"))
+    )
+    with pytest.raises(EvalError, match="no headline metric has anything that was scored"):
+        compare(base, [other], 2.0)
 
 
 def test_nothing_to_compare_is_refused() -> None:
