@@ -15,7 +15,8 @@ from coalm_lite.cli.options import verbosity_options
 _DEFAULT_SUITE = "smoke"
 _DEFAULT_TOP = 10
 _SUITE_HELP = (
-    "What is asked, comma-separated: smoke (shipped), apibank, multiwoz, bfcl, or a part of one, as in bfcl:non_live."
+    "What is asked, comma-separated: smoke (shipped), apibank, multiwoz, bfcl, a part of one, as in bfcl:non_live, or"
+    " some items of one, as in multiwoz@200."
 )
 _DATA_HELP = "Where the benchmarks' data lie. Default: where `coalm-lite data fetch` puts them."
 _ONE_OR_MORE = click.IntRange(min=1)

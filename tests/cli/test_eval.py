@@ -41,6 +41,14 @@ def test_scores_are_a_table_and_the_file_is_a_run(command_line: CommandLine, tmp
     assert "prefill" in done.err
 
 
+def test_a_suite_may_have_a_number_of_its_own(command_line: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    done = command_line("eval", "nano", "--suite", "smoke@6", "--top-logprobs", "0", "-o", str(path), "-q")
+    assert done.code == 0, done.err
+    (suite,) = read_run(path).header.suites
+    assert (suite.name, suite.items_drawn, suite.items_in_all) == ("smoke", 6, 60)
+
+
 def test_json_has_scores_and_speed(command_line: CommandLine, tmp_path: Path) -> None:
     done = command_line("eval", "nano", *QUICK, "-o", str(tmp_path / "run.jsonl"), "--json", "-q")
     found = json.loads(done.out)
@@ -114,6 +122,8 @@ def test_a_base_without_log_probabilities_or_cut_off_is_refused(command_line: Co
         (("--suite", "smok"), 2, "Did you mean smoke?"),
         (("--suite", "smoke,smoke"), 2, "smoke is named twice"),
         (("--items", "6", "--detect", "3"), 2, "Give one of them"),
+        (("--suite", "smoke@many"), 2, "'many' is no number of items"),
+        (("--suite", "smoke@0"), 2, "'0' is no number of items"),
         (("--suite", "apibank", "--data-dir", "nowhere"), 1, "the data of apibank are not on this machine"),
         (("--dialect", "dst"), 2, "smoke cannot be asked in the dialect 'dst'"),
         (("--base", "nothing.jsonl"), 1, "nothing.jsonl cannot be read"),

@@ -25,6 +25,8 @@ from coalm_lite.evals.suites import DEFAULT_SUITE, open_suites
 class Evaluation:
     """What is asked of which model. `items` or `detect` (a drop in points) reduces each suite; neither asks all.
 
+    A suite with its own number ("multiwoz@200") is reduced to that.
+
     `base`: the run whose answers are this one's drafts. `force` begins `output` anew whatever is there.
     `ray`: the address of a cluster that runs it, "" for RAY_ADDRESS or one on this machine; None for no cluster.
     """
@@ -123,12 +125,24 @@ def _limits(wanted: BackendOptions, header: RunHeader) -> Iterator[str]:
 
 
 def _parts(asked: Evaluation) -> tuple[Part, ...]:
-    suites = open_suites(asked.suites, asked.data_dir)
+    named = [_named(text) for text in asked.suites]
+    suites = open_suites([name for name, _ in named], asked.data_dir)
     trained = trained_dialects(asked.model)
     count = _count(asked, suites)
     return tuple(
-        Part(suite, choose_dialect(suite, asked.dialect, trained), _drawn(suite, count, asked.seed)) for suite in suites
+        Part(suite, choose_dialect(suite, asked.dialect, trained), _drawn(suite, own or count, asked.seed))
+        for suite, (_, own) in zip(suites, named, strict=True)
     )
+
+
+def _named(text: str) -> tuple[str, int | None]:
+    """A suite's name and, behind an @, how many items of it are asked: "multiwoz@200"."""
+    name, at, count = text.partition("@")
+    if at and not (count.isdecimal() and int(count)):
+        raise UsageError(
+            f"{text!r}: {count!r} is no number of items", "Write a suite with a part of it as multiwoz@200."
+        )
+    return name, int(count) if at else None
 
 
 def _count(asked: Evaluation, suites: Sequence[Suite]) -> int | None:
