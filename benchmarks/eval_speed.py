@@ -214,6 +214,7 @@ def shared(wanted: argparse.Namespace) -> dict[str, object]:
 def _histories(engine: LlamaEngine, part: Part, result: Run, computed: int, short: bool) -> dict[str, object]:
     """Of items with several turns: what was computed beside the last turns' prompts."""
     closing = last = 0
+    firsts: list[Sequence[int]] = []
     for item, found in zip(part.items, result.items, strict=True):
         play, prompts = part.suite.play(item, part.dialect), []
         ask = next(play)
@@ -224,13 +225,17 @@ def _histories(engine: LlamaEngine, part: Part, result: Run, computed: int, shor
             except StopIteration:
                 break
         last += len(prompts[-1])
+        firsts.append(prompts[0])
         pairs = pairwise(prompts)
         closing += sum(len(prompt) - common_prefix_length(prompt, after) for prompt, after in pairs)
     if closing == 0:
         return {}
+    common = min(common_prefix_length(firsts[0], prompt) for prompt in firsts)
     return {
         "computed_tokens": computed, "closing_tokens": closing, "last_prompts_tokens": last,
+        "common_tokens": common,
         "history_ratio": round((computed - closing) / last, 4),
+        "history_ratio_with_the_instruction_once": round((computed - closing) / (last - common * (len(firsts) - 1)), 4),
     }  # fmt: skip
 
 
