@@ -12,10 +12,10 @@ from coalm_lite.evals.run import ModelStory
 from coalm_lite.runtime.base import Engine
 from coalm_lite.store.facts import CheckedModel, check_model, quant_of
 from coalm_lite.store.names import ModelReference
-from coalm_lite.types import Message, Prompt, ToolCall, ToolSpec
+from coalm_lite.types import JsonObject, Message, Prompt, ToolCall, ToolSpec
 
-_PARAMETERS = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
-_TOOL = ToolSpec("look_up", "Looks up a name.", dict(_PARAMETERS))
+_PARAMETERS: JsonObject = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+_TOOL = ToolSpec("look_up", "Looks up a name.", _PARAMETERS)
 _MESSAGES = (
     Message("system", "Be brief."),
     Message("user", "Who is Ann?"),

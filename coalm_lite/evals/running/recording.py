@@ -101,7 +101,8 @@ def _with_rest(logprobs: Sequence[float]) -> NDArray[np.float64]:
     kept = np.exp(np.asarray(logprobs, dtype=np.float64))
     every = np.append(kept, 1 - kept.sum())
     every = np.maximum(every, np.append(np.full(len(kept), np.finfo(np.float64).tiny), _LEAST))
-    return every / every.sum()
+    shares: NDArray[np.float64] = every / every.sum()
+    return shares
 
 
 def _log_sum_exp(logits: Logits) -> float:

@@ -178,7 +178,7 @@ def _item(path: Path, number: int, line: bytes) -> ItemResult:
     return item
 
 
-def _read(kind: type[Any], path: Path, number: int, line: bytes) -> Any:
+def _read(kind: Any, path: Path, number: int, line: bytes) -> Any:
     try:
         return _adapter(kind).validate_json(line)
     except ValidationError as error:
