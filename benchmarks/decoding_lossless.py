@@ -182,19 +182,31 @@ def main() -> None:
         step = max(1, len(plain) // asked.noise)
         noise = deviations(engine, prompts[::step], plain[::step])
         differing = {side: differences(engine, prompts, plain, sides[side]) for side in ("drafts", "together")}
-    lengths = [length for end in sides["drafts"] for length in end.counts.accepted]
-    result = {
-        "benchmark": "decoding_lossless",
-        "model": asked.model.name,
-        "n": len(plain),
-        "answers_that_differ": {
-            side: sum(a.tokens != b.tokens for a, b in zip(plain, ends, strict=True)) for side, ends in sides.items()
-        },
-        "texts_that_differ": {
-            side: sum(a.text != b.text for a, b in zip(plain, ends, strict=True)) for side, ends in sides.items()
-        },
+    result = summary(asked.model.name, {"plain": plain, **sides}) | {
         "batch_noise": noise,
         "first_differences": {side: judged(found, noise) for side, found in differing.items()},
+    }
+    result |= provenance()
+    print(json.dumps(result))
+    if asked.keep:
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+
+
+def summary(model: str, sides: dict[str, list[Generated]]) -> dict[str, object]:
+    """How many answers differ from plain, and what each side took."""
+    plain, others = sides["plain"], {side: ends for side, ends in sides.items() if side != "plain"}
+    lengths = [length for end in sides["drafts"] for length in end.counts.accepted]
+    return {
+        "benchmark": "decoding_lossless",
+        "model": model,
+        "n": len(plain),
+        "answers_that_differ": {
+            side: sum(a.tokens != b.tokens for a, b in zip(plain, ends, strict=True)) for side, ends in others.items()
+        },
+        "texts_that_differ": {
+            side: sum(a.text != b.text for a, b in zip(plain, ends, strict=True)) for side, ends in others.items()
+        },
         "tokens": sum(len(end.tokens) for end in plain),
         "forced": sum(end.counts.forced for end in plain),
         "refused": sum(end.counts.refusals for end in plain),
@@ -202,14 +214,8 @@ def main() -> None:
         "drafted": sum(end.counts.drafted for end in sides["drafts"]),
         "accepted": sum(lengths),
         "accepted_lengths": {length: lengths.count(length) for length in sorted(set(lengths))},
-        "decode_s": {
-            side: sum(end.timings.decode_s for end in ends) for side, ends in {"plain": plain, **sides}.items()
-        },
-    } | provenance()
-    print(json.dumps(result))
-    if asked.keep:
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(result) + "\n")
+        "decode_s": {side: sum(end.timings.decode_s for end in ends) for side, ends in sides.items()},
+    }
 
 
 def masked(request: Request) -> Request:
