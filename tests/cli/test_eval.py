@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from coalm_lite.evals.running.run_file import read_run
+from coalm_lite.store.locks import held
 from tests.cli.conftest import CommandLine
 
 QUICK = ("--items", "6", "--threads", "1")
@@ -136,6 +137,17 @@ def test_what_cannot_be_is_said_before_anything_is_written(
     assert done.code == code
     assert words in done.err
     assert not (tmp_path / "run.jsonl").exists()
+
+
+def test_two_runs_do_not_write_one_file(command_line: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with held(tmp_path / "run.jsonl.lock") as alone:
+        assert alone
+        done = command_line("eval", "nano", *QUICK, "-o", str(path))
+    assert (done.code, "another coalm-lite is writing" in done.err) == (1, True)
+    assert not path.exists()
+    assert command_line("eval", "nano", *QUICK, "-o", str(path), "-q").code == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["run.jsonl"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent to a process in POSIX's way")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coalm_lite.errors import UsageError
+from coalm_lite.errors import EvalError, UsageError
 from coalm_lite.evals.items import Item, Suite
 from coalm_lite.evals.run import Run, RunHeader
 from coalm_lite.evals.running.backend import Backend
@@ -19,6 +19,7 @@ from coalm_lite.evals.running.run_file import RunAppender, read_run
 from coalm_lite.evals.running.runner import BaseSteps, Progress, Runner, Speed, base_steps
 from coalm_lite.evals.running.selection import draw
 from coalm_lite.evals.suites import DEFAULT_SUITE, open_suites
+from coalm_lite.store.locks import held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,20 @@ def evaluate(
             tell(words)
         if asked.base and base:
             check_base(asked.base, base.header, header)
-        with RunAppender(asked.output, header, anew=asked.force) as file:
+        with _alone(asked.output), RunAppender(asked.output, header, anew=asked.force) as file:
             if file.done:
                 tell(f"going on behind the {len(file.done)} items that {asked.output} has")
             speed = _runner(model, parts, file, base_steps(base) if base else {}, report).run()
     return read_run(asked.output), speed
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """EvalError while another process writes this file; what a killed one leaves of its lock holds nobody up."""
+    with held(output.with_name(f"{output.name}.lock")) as alone:
+        if not alone:
+            raise EvalError(f"another coalm-lite is writing {output}", "Wait for it, or give another file with -o.")
+        yield
 
 
 @contextmanager
