@@ -13,9 +13,10 @@ allows. A token that only longer texts would join is not found so; the last toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from coalm_lite.decoding.written import Written, ends_of
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Tokenize = Callable[[str], list[int]]
 _WINDOW_BYTES = 24
 _FEW = 12
+_MOST_JOINTS = 4096
 _TYPICAL = "aeZ01 \n\"'(,.:/-_#é中"
 
 
@@ -37,10 +39,32 @@ class Forced:
     tail: tuple[int, ...] = ()
 
 
-def forced_tokens(written: Written, state: TextState, tokenize: Tokenize) -> Forced | None:
+class Joints:
+    """How texts grow together with what may follow them, remembered: tools' forced texts come again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Hashable], tuple[int, int]] = {}
+
+    def agreeing(self, window: str, alone: Sequence[int], after: TextState, tokenize: Tokenize) -> tuple[int, int]:
+        """How many of the window's tokens stay whatever may follow, and how many stay for some of it."""
+        choices = [*after.next_characters()]
+        key = window, (after.may_end, *map(tuple, choices))
+        if key not in self._known:
+            if len(self._known) >= _MOST_JOINTS:
+                self._known.clear()
+            same = [len(alone)] if after.may_end else []
+            same += [_agreeing(alone, tokenize(window + probe)) for probe in _probes(choices)]
+            self._known[key] = min([len(alone) - 1, *same]), max(same, default=0)
+        return self._known[key]
+
+
+def forced_tokens(
+    written: Written, state: TextState, tokenize: Tokenize, joints: Joints | None = None
+) -> Forced | None:
     """How the text that `state` forces behind `written` enters; None if none is forced.
 
-    The tokens of what was sampled stay where they agree with canonical ones; free text keeps its own.
+    `joints` are those of the same tokenizer. The tokens of what was sampled stay where they agree with canonical ones;
+    free text keeps its own.
     """
     text = state.forced()
     after = state.advance_bytes(text.encode()) if text else None
@@ -52,7 +76,7 @@ def forced_tokens(written: Written, state: TextState, tokenize: Tokenize) -> For
     ends = ends_of(canonical, written.token_bytes)
     if not ends or ends[-1] != len(whole.encode()):
         return None  # a tokenizer that does not give back what it was given
-    certain, tail = _certain(whole, canonical, ends, after, tokenize)
+    certain, tail = _certain(whole, canonical, ends, after, tokenize, joints or Joints())
     return _healed(written, begun, canonical, ends, certain, tail)
 
 
@@ -71,21 +95,19 @@ def _healed(
 
 
 def _certain(
-    whole: str, canonical: Sequence[int], ends: Sequence[int], after: TextState, tokenize: Tokenize
+    whole: str, canonical: Sequence[int], ends: Sequence[int], after: TextState, tokenize: Tokenize, joints: Joints
 ) -> tuple[int, int]:
     """How many of the tokens stay whatever follows, and how many behind them stay for some of what may follow."""
-    choices = [*after.next_characters()]
-    if after.may_end and not choices:
+    if after.may_end and not any(after.next_characters()):
         return len(canonical), 0
     start = next((n for n in range(len(ends), 0, -1) if ends[-1] - ends[n - 1] >= _WINDOW_BYTES), 0)
     window = whole.encode()[ends[start - 1] if start else 0 :].decode(errors="ignore")
     alone = tokenize(window)
     if alone != [*canonical[start:]]:
         window, alone, start = whole, [*canonical], 0
-    same = [len(alone)] if after.may_end else []
-    same += [_agreeing(alone, tokenize(window + probe)) for probe in _probes(choices)]
-    certain = start + min([len(alone) - 1, *same])
-    return max(certain, 0), max(same, default=0) + start - max(certain, 0)
+    least, most = joints.agreeing(window, alone, after, tokenize)
+    certain = max(start + least, 0)
+    return certain, most + start - certain
 
 
 def _probes(choices: Sequence[Sequence[tuple[int, int]]]) -> Iterator[str]:
@@ -99,3 +121,11 @@ def _probes(choices: Sequence[Sequence[tuple[int, int]]]) -> Iterator[str]:
 
 def _agreeing(left: Sequence[int], right: Sequence[int]) -> int:
     return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+
+
+_JOINTS: WeakKeyDictionary[object, Joints] = WeakKeyDictionary()
+
+
+def joints_of(engine: object) -> Joints:
+    """What is known of an engine's tokenizer."""
+    return _JOINTS.setdefault(engine, Joints())

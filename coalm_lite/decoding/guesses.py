@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from coalm_lite.decoding.drafts import NOTHING, Draft, Habits, PromptLookup, Recorded
-from coalm_lite.decoding.forced import Forced, forced_tokens
+from coalm_lite.decoding.drafts import Draft, Habits, PromptLookup, Recorded
+from coalm_lite.decoding.forced import Forced, Joints, forced_tokens
 from coalm_lite.decoding.guide import Guide, TextState
 from coalm_lite.decoding.pace import FORCED, Pace
 from coalm_lite.decoding.written import Written
 
 _MOST_KNOWN = 64  # texts whose forced continuation is remembered
+_LEAST_SAVED_S = 0.0005  # an answer: what looking for guesses takes itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class Guesses:
 class ForcedText:
     """`forced_tokens` of one answer, remembering what it found: a guess that comes true asks the same again."""
 
-    def __init__(self, tokenize: Callable[[str], list[int]]) -> None:
+    def __init__(self, tokenize: Callable[[str], list[int]], joints: Joints) -> None:
         self._tokenize = tokenize
+        self._joints = joints
         self._known: dict[tuple[bytes, int], Forced | None] = {}
 
     def behind(self, written: Written, state: TextState) -> Forced | None:
@@ -49,7 +51,7 @@ class ForcedText:
         if key not in self._known:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[key] = forced_tokens(written, state, self._tokenize)
+            self._known[key] = forced_tokens(written, state, self._tokenize, self._joints)
         return self._known[key]
 
 
@@ -73,8 +75,13 @@ class Guesser:
     ) -> Guesses:
         """At most `most` tokens that may follow `written`, as many as are worth it beside `answers` answers.
 
-        `tail`: the end of a forced text, which comes next unless it grows.
+        A recorded answer that is agreed with so far is taken whole. Nothing else is guessed where a step costs less
+        than the looking. `tail`: the end of a forced text, which comes next unless it grows.
         """
+        if self._agreed(written):
+            return self._as_recorded(_Trial(written.fork(), guide, forced, ()), most)
+        if self._pace.cost.parts.fixed / answers < _LEAST_SAVED_S:
+            return Guesses()
         self._lookup.note(written.tokens)
         trial = _Trial(written.fork(), guide, forced, tuple(tail))
         first = draft = self._draft(trial)
@@ -89,6 +96,18 @@ class Guesser:
             return Guesses(not_worth=(first.tokens[0], first.kinds[0]))
         return Guesses(tuple(trial.tokens[:count]), tuple(trial.kinds[:count]))
 
+    def _agreed(self, written: Written) -> bool:
+        """Whether the answer is as the recorded one, which has more."""
+        return self._recorded is not None and bool(self._recorded.draft(written.tokens).tokens)
+
+    def _as_recorded(self, trial: _Trial, most: int) -> Guesses:
+        """All that is left of the recorded answer, verified in one batch, whatever that costs should it differ."""
+        assert self._recorded is not None
+        while len(trial.kinds) < most and not trial.ended:
+            if not trial.follow(self._recorded.draft(trial.written.tokens), most):
+                break
+        return Guesses(tuple(trial.tokens[:most]), tuple(trial.kinds[:most]))
+
     def _paying(self, draft: Draft, likely: float, answers: int) -> tuple[Draft, float]:
         """The draft as far as its tokens can pay, behind guesses that all hold so `likely`; and how likely then."""
         for count, kind in enumerate(draft.kinds):
@@ -99,11 +118,10 @@ class Guesser:
         return draft, likely
 
     def _draft(self, trial: _Trial) -> Draft:
-        """The recorded answer's next tokens, a forced text's tail, or the likelier of what two sources found."""
+        """A forced text's tail, or the likelier of what two sources found."""
         answer = trial.written.tokens
-        recorded = self._recorded.draft(answer) if self._recorded is not None else NOTHING
-        if recorded.tokens or trial.tail:
-            return recorded if recorded.tokens else Draft(trial.tail, ("tail",) * len(trial.tail))
+        if trial.tail:
+            return Draft(trial.tail, ("tail",) * len(trial.tail))
         found = [self._habits.draft(answer, trial.written.token_bytes)]
         if answer:
             found.append(self._lookup.draft(answer))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from coalm_lite.decoding.ending import Limit
-from coalm_lite.decoding.forced import Forced
+from coalm_lite.decoding.forced import Forced, joints_of
 from coalm_lite.decoding.guesses import ForcedText, Guesser, Guesses
 from coalm_lite.decoding.guide import Guide
 from coalm_lite.decoding.pace import FORCED, Pace
@@ -84,7 +84,7 @@ class Writer:
         self._sequence: list[int] = []  # what it holds once the last step was computed, guesses included
         self._wanted: list[int] = []  # the places in it behind which logits come
         self._guesses = Guesses()
-        self._forced = ForcedText(lambda text: engine.tokenize((Segment(text),)))
+        self._forced = ForcedText(lambda text: engine.tokenize((Segment(text),)), joints_of(engine))
         self._tail: tuple[int, ...] = ()
         self._limit = Limit(self.written, max_tokens, lambda text: engine.tokenize((Segment(text),)))
         self._enter_forced()

@@ -19,7 +19,7 @@ from typing import Self
 from coalm_lite import dialects
 from coalm_lite.decoding.drafts import Habits
 from coalm_lite.decoding.lanes import lanes_of
-from coalm_lite.decoding.pace import BatchCost, Pace
+from coalm_lite.decoding.pace import BatchCost, BatchParts, Pace
 from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Request, Scheduler, Spent
 from coalm_lite.errors import CoalmError, ContextFullError
 from coalm_lite.evals.items import Ask
@@ -39,14 +39,19 @@ _ROUND = 16  # hex digits of a prompt's hash
 
 
 class _SteadyCost(BatchCost):
-    """What batches cost as it is believed before any was measured."""
+    """Batches that cost by their tokens alone, so that nothing is guessed but what was recorded."""
 
     def measured(self, tokens: int, rows: int, seconds: float) -> None:
         """Forget it: what depends on time differs from run to run."""
 
+    @property
+    def parts(self) -> BatchParts:
+        """Nothing fixed: many answers share a batch, and a step more is no loss."""
+        return BatchParts(0.0, 1.0, 0.0)
+
 
 def steady_pace() -> Pace:
-    """A pace by which two runs guess alike."""
+    """A pace by which two runs decode alike."""
     pace = Pace()
     pace.cost = _SteadyCost()
     return pace
