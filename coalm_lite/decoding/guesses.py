@@ -17,7 +17,7 @@ from coalm_lite.decoding.pace import FORCED, Pace
 from coalm_lite.decoding.written import Written
 
 _MOST_KNOWN = 64  # texts whose forced continuation is remembered
-_LEAST_SAVED_S = 0.0005  # an answer: what looking for guesses takes itself
+_LEAST_SAVED_S = 0.002  # an answer: several times what looking for guesses takes itself
 
 
 @dataclass(frozen=True, slots=True)
