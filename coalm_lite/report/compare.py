@@ -36,7 +36,18 @@ def compare(base: Run, others: Sequence[Run], max_drop: float, names: Sequence[s
     base_label, *labels = _labels([base.header, *(other.header for other in others)])
     runs = tuple(_run_result(base, other, label, max_drop) for other, label in zip(others, labels, strict=True))
     notes = [note for run in runs for note in cautions(base.header, run.header, run.label)]
+    notes += _floors(runs[0].metrics, max_drop)
     return Comparison(base_label, base.header, runs, max_drop, worst([run.verdict for run in runs]), tuple(notes))
+
+
+def _floors(metrics: Sequence[MetricResult], max_drop: float) -> Iterator[str]:
+    """Headline metrics in which the base is too weak to lose what is allowed."""
+    for metric in metrics:
+        if metric.headline and metric.base < max_drop:
+            yield (
+                f"{metric.suite}, {metric.title}: the base scores {metric.base:.1f}, less than the {max_drop:g} points"
+                " that may be lost. That this figure holds says nothing."
+            )
 
 
 def _labels(headers: Sequence[RunHeader]) -> list[str]:

@@ -95,6 +95,13 @@ def test_agreement_with_another_base_is_not_shown() -> None:
     assert "another base" in comparison.notes[0]
 
 
+def test_a_base_too_weak_to_lose_what_is_allowed_is_told_once() -> None:
+    comparison = compare(BASE, [run("Q2_K"), run("Q4_0")], 99.0)
+    (note,) = [note for note in comparison.notes if "says nothing" in note]
+    assert f"the base scores {comparison.runs[0].metrics[0].base:.1f}, less than the 99 points" in note
+    assert not [note for note in compare(BASE, [run("Q2_K")], 2.0).notes if "says nothing" in note]
+
+
 def test_models_of_one_quant_get_names_of_their_own() -> None:
     twin = run("Q4_0")
     renamed = Run(replace(twin.header, model=replace(twin.header.model, name="other")), twin.items)
