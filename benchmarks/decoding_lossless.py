@@ -30,6 +30,7 @@ from real_requests import SOURCES
 from real_requests import requests as real_requests
 
 from coalm_lite import demo, dialects
+from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
 from coalm_lite.decoding.scheduler import Generated, Request, Scheduler
 from coalm_lite.dialects import cra
 from coalm_lite.grammar import Grammar
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results") / "decoding.jsonl"
 SIZES = (1, 2, 4, 8, 16)
+DEAR_STEPS = GivenCost(BatchParts(fixed=1.0, token=0.1, row=0.02))  # so that guesses are tried with a quick model
 AREAS = ("north", "south", "east", "west", "centre")
 KINDS = ("a cheap hotel", "an expensive restaurant", "a museum", "an Indian restaurant", "a guest house with parking")
 TOWNS = ("Quillhaven", "Brindlesea", "Tilverton", "Hobberley", "Marlowick", "Pennerby")
@@ -80,7 +82,7 @@ def decoded(engine: LlamaEngine, requests: Sequence[Request], together: int) -> 
     """The answers, so many at a time."""
     ends: list[Generated] = []
     for start in range(0, len(requests), together):
-        scheduler = Scheduler(engine)
+        scheduler = Scheduler(engine, Pace(DEAR_STEPS))
         numbers = [scheduler.submit(request) for request in requests[start : start + together]]
         found = {number: event for number, event in scheduler.run() if isinstance(event, Generated)}
         ends += [found[number] for number in numbers]

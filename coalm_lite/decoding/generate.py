@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from coalm_lite.decoding.guide import TextGrammar
+from coalm_lite.decoding.pace import Pace
 from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.types import Sampling
@@ -29,9 +30,9 @@ def generate(
     return answer(engine, Request(prompt_tokens, sampling, grammar, cancel))
 
 
-def answer(engine: Engine, request: Request) -> Generator[Piece | Generated, None, None]:
-    """As `generate`, for a request with all its choices."""
-    scheduler = Scheduler(engine)
+def answer(engine: Engine, request: Request, pace: Pace | None = None) -> Generator[Piece | Generated, None, None]:
+    """As `generate`, for a request with all its choices; `pace` as the scheduler takes it."""
+    scheduler = Scheduler(engine, pace)
     scheduler.submit(request)
     with closing(scheduler):
         while scheduler.busy:

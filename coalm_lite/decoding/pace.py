@@ -74,11 +74,27 @@ class BatchCost:
         return BatchParts(mean - slope * self._x / self._weight, slope, _ROW * slope)
 
 
+class GivenCost(BatchCost):
+    """A cost that is said and not measured: for runs that must not depend on time."""
+
+    def __init__(self, parts: BatchParts) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def measured(self, tokens: int, rows: int, seconds: float) -> None:
+        """Forget it."""
+
+    @property
+    def parts(self) -> BatchParts:
+        """What was said."""
+        return self._parts
+
+
 class Pace:
     """What one engine's batches cost and how its drafts fared."""
 
-    def __init__(self) -> None:
-        self.cost = BatchCost()
+    def __init__(self, cost: BatchCost | None = None) -> None:
+        self.cost = cost or BatchCost()
         self._tried: defaultdict[str, float] = defaultdict(float)
         self._held: defaultdict[str, float] = defaultdict(float)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalm_lite.decoding.pace import FORCED, BatchCost, Pace, pace_of
+from coalm_lite.decoding.pace import FORCED, BatchCost, BatchParts, GivenCost, Pace, pace_of
 
 
 def measured(fixed: float, each: float, sizes: list[int]) -> Pace:
@@ -82,3 +82,10 @@ def test_what_was_measured_with_an_engine_stays_with_it() -> None:
     first, second = Engine(), Engine()
     assert pace_of(first) is pace_of(first)
     assert pace_of(first) is not pace_of(second)
+
+
+def test_a_given_cost_stays_what_it_is() -> None:
+    cost = GivenCost(BatchParts(1.0, 0.1, 0.02))
+    cost.measured(4, 1, 50.0)
+    assert cost.parts == BatchParts(1.0, 0.1, 0.02)
+    assert Pace(cost).worth(["tail"], 1) == 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from coalm_lite.decoding.generate import answer
+from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
 from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
 from coalm_lite.dialects import cra, hammer
 from coalm_lite.errors import ContextFullError, DecodingError
@@ -42,6 +43,10 @@ SAID = (
 )
 
 
+# The model is too quick for guesses to pay; here they are tried as with a large one.
+DEAR_STEPS = GivenCost(BatchParts(fixed=1.0, token=0.1, row=0.02))
+
+
 def prompt(engine: LlamaEngine, words: str) -> list[int]:
     return engine.tokenize(cra.render([Message("user", words)], TOOLS, True))
 
@@ -53,7 +58,7 @@ def request(engine: LlamaEngine, words: str, drafts: bool = True, **sampling: fl
 
 def end(engine: LlamaEngine | ScriptedEngine, asked: Request) -> Generated:
     """The end of an answer alone; its pieces must be its text."""
-    *pieces, last = answer(engine, asked)
+    *pieces, last = answer(engine, asked, Pace(DEAR_STEPS))
     assert isinstance(last, Generated)
     assert "".join(piece.text for piece in pieces if isinstance(piece, Piece)) == last.text
     return last
@@ -61,7 +66,7 @@ def end(engine: LlamaEngine | ScriptedEngine, asked: Request) -> Generated:
 
 def ends(engine: LlamaEngine, requests: Sequence[Request]) -> list[Generated | Failed]:
     """The ends of all answers, in the order of the requests, decoded together."""
-    scheduler = Scheduler(engine)
+    scheduler = Scheduler(engine, Pace(DEAR_STEPS))
     numbers = [scheduler.submit(asked) for asked in requests]
     texts: dict[int, str] = {}
     found: dict[int, Generated | Failed] = {}
@@ -125,6 +130,22 @@ def test_a_recorded_answer_is_taken_over_as_far_as_the_model_agrees(nano: LlamaE
     assert sum(recorded.counts.accepted) >= len(plain.tokens) // 2
     wrong = [*plain.tokens[:3], 5, 5, *plain.tokens[5:]]
     assert end(nano, replace(asked, recorded=wrong)).tokens == plain.tokens
+
+
+def test_a_recorded_answer_is_verified_with_the_prompt_in_one_batch(nano: LlamaEngine) -> None:
+    asked = request(nano, SAID[2])
+    plain = end(nano, replace(asked, drafts=False))
+    scheduler = Scheduler(nano, Pace(GivenCost(BatchParts(0.0, 1.0, 0.0))))  # by its cost nothing would be guessed
+    scheduler.submit(replace(asked, recorded=plain.tokens))
+    (last,) = (event for _, event in scheduler.run() if isinstance(event, Generated))
+    assert last.tokens == plain.tokens
+    assert scheduler.spent.batches == 1
+
+
+def test_quick_models_are_not_guessed_for(nano: LlamaEngine) -> None:
+    *_, last = answer(nano, request(nano, SAID[2]), Pace(GivenCost(BatchParts(0.001, 0.0001, 0.0))))
+    assert isinstance(last, Generated)
+    assert last.counts.drafted == 0
 
 
 def test_common_beginnings_are_computed_once(nano: LlamaEngine) -> None:

@@ -19,7 +19,7 @@ from typing import Self
 from coalm_lite import dialects
 from coalm_lite.decoding.drafts import Habits
 from coalm_lite.decoding.lanes import lanes_of
-from coalm_lite.decoding.pace import BatchCost, BatchParts, Pace
+from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
 from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Request, Scheduler, Spent
 from coalm_lite.errors import CoalmError, ContextFullError
 from coalm_lite.evals.items import Ask
@@ -38,23 +38,9 @@ _WORTH_WAITING = 16  # tokens: what is saved by waiting for another prompt
 _ROUND = 16  # hex digits of a prompt's hash
 
 
-class _SteadyCost(BatchCost):
-    """Batches that cost by their tokens alone, so that nothing is guessed but what was recorded."""
-
-    def measured(self, tokens: int, rows: int, seconds: float) -> None:
-        """Forget it: what depends on time differs from run to run."""
-
-    @property
-    def parts(self) -> BatchParts:
-        """Nothing fixed: many answers share a batch, and a step more is no loss."""
-        return BatchParts(0.0, 1.0, 0.0)
-
-
 def steady_pace() -> Pace:
-    """A pace by which two runs decode alike."""
-    pace = Pace()
-    pace.cost = _SteadyCost()
-    return pace
+    """A pace by which two runs decode alike. Nothing but recorded answers is guessed: many answers share a batch."""
+    return Pace(GivenCost(BatchParts(fixed=0.0, token=1.0, row=0.0)))
 
 
 @dataclass(slots=True, eq=False)
