@@ -37,7 +37,7 @@ COMMANDS = {
     "data": "Fetch the benchmarks' public data, or list what is here.",
     "bench": "Measure how fast a model is on this machine.",
     "eval": "Measure how well a model does on benchmarks.",
-    "report": "Compare quantized models with their base, for people and CI.",
+    "report": "Compare runs of quantized models with their base's, item by item.",
     "doctor": "Check this machine and this installation.",
 }
 # Except where that name is a builtin's, which the module would hide in this package.
