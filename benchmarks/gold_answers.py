@@ -23,6 +23,7 @@ from typing import Any
 
 from coalm_lite import dialects
 from coalm_lite.errors import SchemaError, ToolError
+from coalm_lite.evals.bfcl.questions import CLASS_FILES
 from coalm_lite.tools.foreign_types import spec_from_foreign
 from coalm_lite.tools.schema import schema_reader
 from coalm_lite.types import Message, ToolCall, ToolSpec
@@ -31,16 +32,6 @@ from rows import provenance
 Gold = tuple[str, list[ToolSpec], list[list[ToolCall]]]
 RESULTS = Path(__file__).with_name("results") / "grammar.jsonl"
 MOST_CALLS = 8
-CLASSES = {
-    "GorillaFileSystem": "gorilla_file_system",
-    "MathAPI": "math_api",
-    "MessageAPI": "message_api",
-    "TwitterAPI": "posting_api",
-    "TicketAPI": "ticket_api",
-    "TradingBot": "trading_bot",
-    "TravelAPI": "travel_booking",
-    "VehicleControlAPI": "vehicle_control",
-}
 
 
 # Any: the files are other people's JSON, of no fixed form
@@ -113,7 +104,7 @@ def as_written(value: Any, language: str) -> Any:
 
 def multi_turn(folder: Path, item: Any, turns: Any) -> Iterator[Gold]:
     """A conversation's tools, and its gold calls, whose positional values are given their names."""
-    files = [folder / "multi_turn_func_doc" / f"{CLASSES[name]}.json.gz" for name in item["involved_classes"]]
+    files = [folder / "multi_turn_func_doc" / f"{CLASS_FILES[name]}.json.gz" for name in item["involved_classes"]]
     tools = [spec_from_foreign(function) for path in files for function in read_lines(path)]
     specs = {tool.name: tool for tool in tools}
     yield item["id"], tools, [[named(text, specs)] for turn in turns for text in turn]

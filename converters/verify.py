@@ -211,7 +211,8 @@ def _opener(threads: int | None) -> Opener:
             return OnnxEngine.load(path, context_tokens=context_tokens, threads=threads)
         from coalm_lite.runtime.llamacpp import LlamaEngine
 
-        return LlamaEngine.load(path, context_tokens=context_tokens, threads=threads)
+        # One kind of attention for both models, or its difference would count as loss.
+        return LlamaEngine.load(path, context_tokens=context_tokens, threads=threads, flash_attention=False)
 
     return open_engine
 

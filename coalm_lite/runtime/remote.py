@@ -15,12 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from types import TracebackType
-from typing import Self
 
 from coalm_lite.dialects.base import BEGIN_OF_TEXT, END_HEADER, END_OF_TURN, START_HEADER, instruct_prompt
 from coalm_lite.errors import ContextFullError, ServerError, UsageError
 from coalm_lite.hub.backoff import Waits
+from coalm_lite.runtime.one_thread import ClosedAtExit
 from coalm_lite.runtime.remote_answers import Completion, read_completion, read_usage
 from coalm_lite.runtime.remote_http import ANSWER_S, RefusedError, Transport
 from coalm_lite.types import JsonObject, Prompt
@@ -53,7 +52,7 @@ class RemoteModel:
         return PurePosixPath(self.id).name if self.id.startswith("/") else self.id
 
 
-class RemoteServer:
+class RemoteServer(ClosedAtExit):
     """One model of a server, which many threads may ask at once. Raises ServerError for what the server does."""
 
     def __init__(
@@ -120,14 +119,6 @@ class RemoteServer:
     def close(self) -> None:
         """Let go of the connections, and end the waits of other threads; a second call does nothing."""
         self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _text(self, prompt: Prompt) -> str:
         typed = next((m for s in prompt if not s.marker for m in _MARKERS if m in s.text), "")

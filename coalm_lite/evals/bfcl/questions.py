@@ -23,7 +23,7 @@ from coalm_lite.tools.foreign_types import Language, spec_from_foreign
 from coalm_lite.types import JsonObject, JsonValue, Message, Role, ToolSpec
 
 # The file that describes each class of BFCL's; every one of them is used by some item.
-_CLASS_FILES = {
+CLASS_FILES = {
     "GorillaFileSystem": "gorilla_file_system",
     "MathAPI": "math_api",
     "MessageAPI": "message_api",
@@ -81,7 +81,7 @@ def read_dialogues(package: Path, category: Category) -> Iterator[Dialogue]:
     data = package / "bfcl_eval" / "data"
     name = f"BFCL_v4_{category.file}.json"
     gold = _answers(data, name)
-    described = {each: read_json_lines(_class_file(data, file)) for each, file in _CLASS_FILES.items()}
+    described = {each: read_json_lines(_class_file(data, file)) for each, file in CLASS_FILES.items()}
     for row in read_json_lines(data_file(data, name)):
         try:
             yield _dialogue(category, row, gold[str(row["id"])], described)

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import version
-from types import TracebackType
-from typing import Self
 
 from coalm_lite import dialects
 from coalm_lite.decoding.drafts import Habits
@@ -30,6 +28,7 @@ from coalm_lite.evals.running.recording import Recorder
 from coalm_lite.evals.running.remote_base import as_draft
 from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Engine, common_prefix_length
+from coalm_lite.runtime.one_thread import ClosedAtExit
 from coalm_lite.session import INSTRUCTIONS_KEY
 from coalm_lite.types import Prompt, Sampling, ToolSpec
 
@@ -63,7 +62,7 @@ class _Open:
         return self.over or self.recorder.begun
 
 
-class LocalBackend:
+class LocalBackend(ClosedAtExit):
     """A `Backend` on an engine, which it does not close."""
 
     def __init__(
@@ -224,14 +223,6 @@ class LocalBackend:
         self._scheduler.close()
         self._waiting.clear()
         self._open.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Tools:

@@ -106,7 +106,7 @@ def _onnx(reference: ModelReference, options: BackendOptions) -> Iterator[Backen
 
 @contextmanager
 def _llama(reference: ModelReference, options: BackendOptions) -> Iterator[Backend]:
-    """Several answers at once change logits a little whatever is done, so they may have the quicker attention too."""
+    """Runs are compared, so all have one kind of attention, whatever the weights and however many answers at once."""
     story = file_story(reference)
     from coalm_lite.runtime.llamacpp import LlamaEngine
     from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
@@ -122,7 +122,7 @@ def _llama(reference: ModelReference, options: BackendOptions) -> Iterator[Backe
             threads=options.threads,
             sequences=parallel,
             room_tokens=context * min(parallel, _ROOM_CONTEXTS),
-            flash_attention=True if parallel > 1 else None,
+            flash_attention=True,
         ) as engine,
         LocalBackend(
             engine, story, grammar=options.grammar, top_logprobs=options.top_logprobs, parallel=parallel

@@ -15,8 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from coalm_lite.errors import EvalError, MissingExtraError, UsageError
 from coalm_lite.evals.run import ItemResult, ModelStory
@@ -25,6 +24,7 @@ from coalm_lite.evals.running.header import Part
 from coalm_lite.evals.running.opening import BackendOptions, is_server
 from coalm_lite.evals.running.ray_workers import Facts, Failure, Group, GroupResult, Worker, added
 from coalm_lite.evals.running.runner import GROUP_ITEMS, BaseSteps, Progress, ResultFile, Speed, check_done, groups
+from coalm_lite.runtime.one_thread import ClosedAtExit
 
 START_S = 900.0  # for a node to load a large model from a slow disk
 MOST_LOSSES = 3  # of workers by one group, or before any was ready: then it is no accident
@@ -32,7 +32,7 @@ _STORE_BYTES = 128 << 20  # what goes between workers is items, not models
 _LOST = "Look at the nodes' memory, and at Ray's logs (/tmp/ray/session_latest/logs)."
 
 
-class RayPool:
+class RayPool(ClosedAtExit):
     """The workers of one model, on the cluster at an address; "" is RAY_ADDRESS, or a new one on this machine.
 
     It is a `Model`, as its first worker tells; all workers must tell the same.
@@ -201,14 +201,6 @@ class RayPool:
         if self._began_it:
             self._began_it = False
             self._ray.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class RayRunner:

@@ -14,8 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from types import TracebackType
-from typing import Self
 
 from coalm_lite import dialects
 from coalm_lite.errors import CoalmError, ServerError
@@ -24,6 +22,7 @@ from coalm_lite.evals.run import Choice, ModelStory, RunHeader, Step
 from coalm_lite.evals.running.backend import Costs, Question, asked_words
 from coalm_lite.evals.running.remote_base import text_sha256
 from coalm_lite.evals.running.run_file import LOGPROB_DIGITS
+from coalm_lite.runtime.one_thread import ClosedAtExit
 from coalm_lite.runtime.remote import RemoteServer
 from coalm_lite.runtime.remote_answers import Completion
 from coalm_lite.runtime.remote_http import RefusedError
@@ -44,7 +43,7 @@ class _Request:
     sha256: str
 
 
-class RemoteBackend:
+class RemoteBackend(ClosedAtExit):
     """A `Backend` on a server, which it does not close."""
 
     def __init__(self, server: RemoteServer, *, short: bool | None = None, parallel: int = DEFAULT_PARALLEL) -> None:
@@ -132,14 +131,6 @@ class RemoteBackend:
         for _ in self._threads:
             self._requests.put(None)
         self._threads.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def chat_header(header: RunHeader) -> RunHeader:

@@ -12,17 +12,15 @@ from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from coalm_lite.errors import EvalError
 from coalm_lite.evals.items import Metric, Share, Unit
 from coalm_lite.evals.run import Agreement, Choice, ItemResult, ModelStory, Run, RunHeader, Step, SuiteStory
+from coalm_lite.runtime.one_thread import ClosedAtExit
 from coalm_lite.store.files import store_errors
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 FORMAT_VERSION = 1
 LOGPROB_DIGITS = 4
@@ -63,7 +61,7 @@ def item_line(item: ItemResult) -> bytes:
     return _adapter(ItemResult).dump_json(item, exclude_defaults=True) + b"\n"
 
 
-class RunAppender:
+class RunAppender(ClosedAtExit):
     """A run file that is open for the next items; `done` are those that it has already."""
 
     def __init__(self, path: Path, header: RunHeader, *, anew: bool = False) -> None:
@@ -98,14 +96,6 @@ class RunAppender:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_same(path: Path, there: RunHeader, wanted: RunHeader) -> None:
