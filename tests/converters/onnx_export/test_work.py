@@ -14,10 +14,8 @@ import pytest
 from coalm_lite.converters.onnx_export.work import work_folder
 from coalm_lite.errors import StoreError, UsageError
 
-# A shell that starts tests in the background has them ignore interrupts, and their children too.
 WAITS = """
-import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import sys, time
 from pathlib import Path
 from coalm_lite.converters.onnx_export.work import work_folder
 with work_folder(Path(sys.argv[1])) as work:
