@@ -14,11 +14,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 from coalm_lite import dialects
-from coalm_lite.decoding.generate import Generated, generate
-from coalm_lite.decoding.prefix import ready_prefix
+from coalm_lite.decoding.desk import Desk, desk_of
+from coalm_lite.decoding.scheduler import Generated, Request
 from coalm_lite.errors import OutputError, ToolError, TruncatedOutputError
 from coalm_lite.runtime.base import Cancel, Cancelled, Engine, common_prefix_length
-from coalm_lite.runtime.snapshots import SnapshotFolder
 from coalm_lite.tools import Toolbox
 from coalm_lite.trimming import first_shown
 from coalm_lite.types import (
@@ -43,7 +42,7 @@ class Session:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine | Desk,
         tools: Toolbox,
         *,
         dialect: str = "cra",
@@ -51,14 +50,12 @@ class Session:
         sampling: Sampling | None = None,
         max_steps: int = 8,
         approve: Callable[[ToolCall], bool] | None = None,
-        prefixes: SnapshotFolder | None = None,
     ) -> None:
         """Compiles the tools' grammar, so that a schema which cannot be held is refused here (SchemaError).
 
-        `approve` is asked before each call runs; None allows all. `prefixes`: where the tool block's computed state is
-        kept for other processes (`decoding.prefix.prefix_folder()`); None computes it anew.
+        `approve` is asked before each call runs; None allows all.
         """
-        self.engine = engine
+        self.desk = desk_of(engine)
         self.tools = tools
         self.dialect = dialects.get(dialect)
         self.system = system
@@ -67,9 +64,9 @@ class Session:
         self.approve = approve
         self.messages: list[Message] = []
         self.hidden_messages = 0  # how many of the first ones the model does not see any more
-        self._short = engine.info.metadata.get(INSTRUCTIONS_KEY) == "short"
-        self._prefixes = prefixes
+        self._short = self.desk.info.metadata.get(INSTRUCTIONS_KEY) == "short"
         self._grammar = self.dialect.compiled(tools.specs)
+        self._block: list[int] | None = None
 
     def send(self, text: str, cancel: Cancel | None = None) -> Iterator[Event]:
         """Yields the turn's events; the last is a TurnDone.
@@ -113,10 +110,10 @@ class Session:
             self.hidden_messages = hidden
             yield Trimmed(hidden)
         tokens = self._tokens(hidden)
-        if self._prefixes is not None and self._ready(tokens, cancel) == "cancelled":
+        if not self._ready(tokens, cancel):
             return Generated("", "cancelled", (), 0, Timings())
         written = shown = ""
-        for part in generate(self.engine, tokens, self.sampling, self._grammar, cancel):
+        for part in self.desk.answer(Request(tokens, self.sampling, self._grammar, cancel)):
             if isinstance(part, Generated):
                 return part
             written += part.text
@@ -129,22 +126,29 @@ class Session:
     def _tokens(self, first: int, words: str | None = None) -> list[int]:
         """The prompt that shows the messages from index `first` on, or these words of a user alone."""
         shown = self.messages[first:] if words is None else [Message("user", words)]
-        return self.engine.tokenize(self.dialect.render([*self._system(), *shown], self.tools.specs, self._short))
+        return self.desk.tokenize(self.dialect.render([*self._system(), *shown], self.tools.specs, self._short))
 
     def _first_shown(self) -> int:
-        room = self.engine.info.context_tokens
+        room = self.desk.info.context_tokens
         hidden = min(self.hidden_messages, len(self.messages) - 1)
         return first_shown(
             self.messages, hidden, lambda first: len(self._tokens(first)), room, self.sampling.max_tokens
         )
 
-    def _ready(self, tokens: Sequence[int], cancel: Cancel) -> str:
-        """Restore or save what every prompt of these tools begins with: where prompts of different words agree."""
-        block = self._tokens(0, "a")[: common_prefix_length(self._tokens(0, "a"), self._tokens(0, "1"))]
+    def _ready(self, tokens: Sequence[int], cancel: Cancel) -> bool:
+        """Restore or save what every prompt of these tools begins with: where prompts of different words agree.
+
+        False when it was cancelled.
+        """
+        if self._block is None:
+            one, other = self._tokens(0, "a"), self._tokens(0, "1")
+            self._block = one[: common_prefix_length(one, other)]
+        block = self._block
         try:
-            return ready_prefix(self.engine, block[: common_prefix_length(block, tokens)], self._prefixes, cancel)
+            self.desk.ready(block[: common_prefix_length(block, tokens)], cancel)
         except Cancelled:
-            return "cancelled"
+            return False
+        return True
 
     def _system(self) -> list[Message]:
         return [Message("system", self.system)] if self.system else []

@@ -26,7 +26,7 @@ LAYERS = (
     ("dialects",),
     ("hub", "store", "pull", "runtime", "decoding", "tools", "trimming"),
     ("session",),
-    ("evals", "converters"),
+    ("evals", "converters", "app"),
     ("report",),
     ("cli",),
 )

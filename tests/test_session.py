@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from coalm_lite.decoding.desk import EngineDesk
 from coalm_lite.errors import ContextFullError, MalformedOutputError, SchemaError, TruncatedOutputError
 from coalm_lite.models import shipped_model_path
 from coalm_lite.runtime.base import Cancel
@@ -50,6 +51,13 @@ def text_of(events: Sequence[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
+def scripted(talk: Session) -> ScriptedEngine:
+    """The engine that the session talks to."""
+    assert isinstance(talk.desk, EngineDesk)
+    assert isinstance(talk.desk.engine, ScriptedEngine)
+    return talk.desk.engine
+
+
 def test_an_answer_streams_without_its_label_and_ends_with_its_cost() -> None:
     talk = session("System: Hello, where to?")
     events = turn(talk, "hi")
@@ -69,8 +77,7 @@ def test_a_call_runs_is_observed_and_read_in_the_next_step() -> None:
     assert events[0] == CallStarted(call)
     assert events[1] == Observation(call, '{"city": "Davis", "seats": 2}')
     assert text_of(events) == "A bus goes to Davis."
-    engine = talk.engine
-    assert isinstance(engine, ScriptedEngine)
+    engine = scripted(talk)
     assert (
         'Action: find_bus(city=\'Davis\', seats=2)\nObservation: {"city": "Davis", "seats": 2}\n' in engine.prompts[1]
     )
@@ -198,7 +205,6 @@ def test_the_system_text_is_in_every_prompt_and_reset_forgets_the_rest() -> None
     turn(talk, "first words")
     talk.reset()
     turn(talk, "second words")
-    engine = talk.engine
-    assert isinstance(engine, ScriptedEngine)
+    engine = scripted(talk)
     assert all("Be brief." in prompt for prompt in engine.prompts)
     assert "first words" not in engine.prompts[1]

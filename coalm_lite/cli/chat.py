@@ -95,7 +95,7 @@ def _first_screen(conversation: Chat, asks: bool) -> str:
     asked = "" if not count else ", each call asked about first" if asks else ", calls run without asking"
     embedded = ", the embedded model" if conversation.model_name == EMBEDDED else ""
     lines = (
-        f"{name}{embedded} ({session.dialect.NAME}, {session.engine.info.context_tokens} tokens)",
+        f"{name}{embedded} ({session.dialect.NAME}, {session.desk.info.context_tokens} tokens)",
         f"{tool_count_words(count)}{asked}",
         "/help lists the commands, Ctrl-D quits",
     )

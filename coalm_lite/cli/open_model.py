@@ -10,6 +10,7 @@ from pathlib import Path
 from coalm_lite import dialects
 from coalm_lite.cli.invocation import EngineFactory
 from coalm_lite.cli.options import DEMO, NO_TOOLS, SessionOptions
+from coalm_lite.decoding.desk import EngineDesk
 from coalm_lite.decoding.prefix import prefix_folder
 from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.errors import UsageError
@@ -47,14 +48,13 @@ def open_model(
         gpu_layers=options.gpu_layers,
     ) as engine:
         session = Session(
-            engine,
+            EngineDesk(engine, prefix_folder()),
             tools,
             dialect=options.dialect or _default_dialect(reference, engine.info.metadata),
             system=options.system,
             sampling=options.sampling,
             max_steps=options.max_steps,
             approve=approve,
-            prefixes=prefix_folder(),
         )
         yield OpenModel(session, reference.name)
 

@@ -105,7 +105,7 @@ def _stats(chat: Chat, _words: str) -> str:
     if not chat.turns:
         return "nothing was answered yet"
     last = chat.turns[-1].timings
-    context = chat.session.engine.info.context_tokens
+    context = chat.session.desk.info.context_tokens
     generated = sum(done.timings.generated_tokens for done in chat.turns)
     took_s = sum(done.timings.total_s for done in chat.turns)
     hidden = chat.session.hidden_messages

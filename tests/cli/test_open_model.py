@@ -141,5 +141,5 @@ def test_the_engine_is_closed_when_a_schema_is_refused(tmp_path: Path) -> None:
 
 def test_the_usual_engine_is_llama_cpp_with_the_models_own_context(tiny_model: Path) -> None:
     with open_model(replace(OPTIONS, model=str(tiny_model), threads=1), None, open_llama) as opened:
-        assert opened.session.engine.info.context_tokens == 2048
+        assert opened.session.desk.info.context_tokens == 2048
         assert opened.model_name == tiny_model.name

@@ -1,0 +1,1 @@
+"""`coalm-lite serve`: the OpenAI-compatible server over one model."""
