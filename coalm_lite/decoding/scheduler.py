@@ -119,6 +119,7 @@ class Scheduler:
     def __init__(self, engine: Engine, pace: Pace | None = None, habits: Habits | None = None) -> None:
         """`pace` and `habits` replace this engine's own: for runs that must not depend on what was before."""
         self.spent = Spent()
+        self.abort = Cancel()  # set from any thread, ends a batch of several answers: for who wants to close at once
         self._engine = engine
         self._lanes = lanes_of(engine)
         self._pace = pace or pace_of(engine)
@@ -139,6 +140,11 @@ class Scheduler:
     def busy(self) -> bool:
         """Whether there is anything to do."""
         return bool(self._queue or self._slots)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have not begun."""
+        return len(self._queue)
 
     def close(self) -> None:
         """Drop what is in work and free the grammars."""
@@ -175,6 +181,9 @@ class Scheduler:
     # Taking requests
 
     def _admit(self) -> Iterator[tuple[int, AnswerEvent]]:
+        for entry in [entry for entry in self._queue if entry[1].cancel.is_set]:
+            self._queue.remove(entry)
+            yield entry[0], _not_begun(entry[1], time.perf_counter() - entry[2])
         while self._queue and len(self._slots) < self._lanes.count:
             number, request, submitted = self._queue[0]
             if self._slots and not self._fits(request):
@@ -287,12 +296,13 @@ class Scheduler:
 
     def _compute(self, stretches: Sequence[tuple[_Slot, Stretch]]) -> Iterator[tuple[int, AnswerEvent]]:
         began = time.perf_counter()
-        alone = stretches[0][0].request.cancel if len(stretches) == 1 else Cancel()
+        alone = stretches[0][0].request.cancel if len(stretches) == 1 else self.abort
         try:
             rows = self._lanes.compute([stretch for _, stretch in stretches], alone)
         except Cancelled:
-            slot = stretches[0][0]
-            yield from self._end(slot, slot.writer.stop("cancelled"))
+            if len(stretches) == 1:
+                slot = stretches[0][0]
+                yield from self._end(slot, slot.writer.stop("cancelled"))
             return
         now = time.perf_counter()
         tokens = sum(len(stretch.tokens) for _, stretch in stretches)
@@ -360,3 +370,9 @@ class Scheduler:
         )
         tokens, counts = tuple(writer.written.tokens), writer.counts
         return Generated(writer.written.text, writer.reason or "stop", tokens, counts.refusals, timings, counts)
+
+
+def _not_begun(request: Request, waited_s: float) -> Generated:
+    """The end of an answer that was cancelled while it waited."""
+    timings = Timings(prompt_tokens=len(request.prompt), prefill_s=waited_s, total_s=waited_s, steps=1)
+    return Generated("", "cancelled", (), 0, timings)

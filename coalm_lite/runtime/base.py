@@ -8,7 +8,8 @@ logits wherever they are wanted: `ManySequences`. Sampling is not an engine's wo
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
@@ -33,14 +34,31 @@ class Cancel:
     The flag is a C string, empty until it is set, so that native code reads it without the interpreter's lock.
     """
 
-    __slots__ = ("_flag",)
+    __slots__ = ("_flag", "_listeners")
 
     def __init__(self) -> None:
         self._flag = ctypes.create_string_buffer(2)
+        self._listeners: list[Callable[[], object]] = []
 
     def set(self) -> None:
         """Ask for the stop."""
         self._flag[0] = b"\x01"
+        for listener in [*self._listeners]:
+            listener()
+
+    def tell(self, listener: Callable[[], object]) -> None:
+        """Have `listener` called when the stop is asked for, at once if it was; twice if both happen together.
+
+        It runs where `set` is called, which may be a signal handler: it must not wait for a lock.
+        """
+        self._listeners.append(listener)
+        if self.is_set:
+            listener()
+
+    def forget(self, listener: Callable[[], object]) -> None:
+        """Call it no more; nothing for one that is not there."""
+        with suppress(ValueError):
+            self._listeners.remove(listener)
 
     @property
     def is_set(self) -> bool:
@@ -194,6 +212,15 @@ class ManySequences(Protocol):
 
         Raises ContextFullError before any work, and Cancelled with nothing kept.
         """
+        ...
+
+
+@runtime_checkable
+class TokenizesBeside(Protocol):
+    """What an engine can offer besides: tokens of a text while another thread computes."""
+
+    def tokenize_beside(self, prompt: Prompt) -> list[int]:
+        """As `Engine.tokenize`, from any thread; its user sees to it that nobody closes the engine meanwhile."""
         ...
 
 

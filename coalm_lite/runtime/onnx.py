@@ -117,6 +117,10 @@ class OnnxEngine(ClosedAtExit):
         """The prompt's tokens; ModelError for a marker that this model's vocabulary does not have."""
         return self._vocabulary.tokenize(prompt)
 
+    def tokenize_beside(self, prompt: Prompt) -> list[int]:
+        """As `tokenize`, while another thread computes."""
+        return self._vocabulary.tokenize_beside(prompt)
+
     def token_bytes(self, token: int) -> bytes:
         """The bytes of `token`, b"" for a special one."""
         return self._vocabulary.token_bytes(token)

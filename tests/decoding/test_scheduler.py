@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -239,3 +240,44 @@ def test_what_is_scripted_comes_out() -> None:
     engine = ScriptedEngine(["Action: find_hotels(area='north')"])
     found = end(engine, Request([1, 2, 3], Sampling(), "root ::= [a-z]"))
     assert found.text == "Action: find_hotels(area='north')"
+
+
+def test_a_request_that_is_cancelled_while_it_waits_ends_without_a_lane(nano: LlamaEngine) -> None:
+    scheduler = Scheduler(nano, Pace(DEAR_STEPS))
+    for words in SAID[:4]:  # as many as there are lanes
+        scheduler.submit(request(nano, words))
+    waits = request(nano, SAID[4])
+    number = scheduler.submit(waits)
+    list(scheduler.step())
+    assert scheduler.waiting == 1
+    waits.cancel.set()
+    ended = dict(scheduler.step())[number]
+    assert isinstance(ended, Generated)
+    assert (ended.reason, ended.text, scheduler.waiting) == ("cancelled", "", 0)
+    scheduler.close()
+
+
+def test_a_batch_of_several_answers_that_is_aborted_changes_none_of_them(nano: LlamaEngine) -> None:
+    asked = [request(nano, words) for words in SAID[:2]]
+    expected = [each.tokens for each in ends(nano, asked) if isinstance(each, Generated)]
+    scheduler = Scheduler(nano, Pace(DEAR_STEPS))
+    for each in asked:
+        scheduler.submit(each)
+    scheduler.abort.set()
+    assert list(scheduler.step()) == []
+    assert scheduler.busy
+    scheduler.abort = Cancel()
+    found = {number: event for number, event in scheduler.run() if isinstance(event, Generated)}
+    assert [found[number].tokens for number in sorted(found)] == expected
+
+
+def test_a_text_has_the_same_tokens_beside_another_thread_that_computes(nano: LlamaEngine) -> None:
+    text = cra.render([Message("user", SAID[0])], TOOLS, True)
+    expected, found, scheduler = nano.tokenize(text), list[list[int]](), Scheduler(nano)
+    other = threading.Thread(target=lambda: found.extend(nano.tokenize_beside(text) for _ in range(50)))
+    scheduler.submit(request(nano, SAID[1]))
+    other.start()
+    for _ in scheduler.run():
+        pass
+    other.join()
+    assert found == [expected] * 50

@@ -32,6 +32,22 @@ def test_native_code_sees_an_empty_c_string_until_the_cancel_is_set() -> None:
     assert len(ctypes.string_at(cancel.address)) == 1
 
 
+def test_listeners_hear_a_cancel_once_it_is_set_or_at_once_if_it_was() -> None:
+    cancel, heard = Cancel(), list[str]()
+
+    def forgotten() -> None:
+        heard.append("forgotten")
+
+    cancel.tell(lambda: heard.append("before"))
+    cancel.tell(forgotten)
+    cancel.forget(forgotten)
+    cancel.forget(forgotten)
+    assert not heard
+    cancel.set()
+    cancel.tell(lambda: heard.append("after"))
+    assert heard == ["before", "after"]
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
 def test_the_common_prefix_is_the_longest_one(left: list[int], right: list[int]) -> None:
