@@ -28,7 +28,7 @@ LAYERS = (
     ("session",),
     ("evals", "converters", "app"),
     ("report",),
-    ("cli",),
+    ("cli", "freezing"),
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 HEAVY = ("llama_cpp", "onnxruntime", "optimum", "transformers", "torch", "huggingface_hub", "numpy", "pydantic")

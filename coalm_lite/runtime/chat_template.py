@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from coalm_lite.dialects.base import BEGIN_OF_TEXT, END_OF_TURN, header
+from coalm_lite.runtime.child_command import child_command
 from coalm_lite.runtime.gguf_reader import quoted
 
 Kind: TypeAlias = Literal["same", "different", "fails", "hostile", "missing"]
@@ -79,7 +80,7 @@ def _run_child(text: str, limit_s: float) -> subprocess.CompletedProcess[bytes]:
         "eos_token": END_OF_TURN,
     }
     return subprocess.run(
-        [sys.executable, "-P", str(_CHILD)],  # -P: modules of this folder stay out of the child's path
+        _child_command(),
         input=json.dumps(request).encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -87,6 +88,12 @@ def _run_child(text: str, limit_s: float) -> subprocess.CompletedProcess[bytes]:
         env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         check=False,
     )
+
+
+def _child_command() -> list[str]:
+    if getattr(sys, "frozen", False):
+        return child_command(f"coalm_lite.runtime.{_CHILD.stem}")
+    return [sys.executable, "-P", str(_CHILD)]  # -P: modules of this folder stay out of the child's path
 
 
 def _judged(output: bytes) -> TemplateCheck:
