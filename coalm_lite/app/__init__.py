@@ -1,1 +1,1 @@
-"""The library inside other programs: an assistant for apps, the engine in a child process, an OpenAI-compatible server."""
+"""The library inside other programs: an assistant for apps, an engine in a child process, an OpenAI-like server."""
