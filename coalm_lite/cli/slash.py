@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 
-from coalm_lite.cli import conversation_file
-from coalm_lite.cli.conversation_file import Conversation
+from coalm_lite.app import conversation_file
+from coalm_lite.app.conversation_file import Conversation
 from coalm_lite.cli.wording import printable, timing_words, tool_count_words
 from coalm_lite.errors import UsageError
 from coalm_lite.session import Session

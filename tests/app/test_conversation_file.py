@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coalm_lite.cli.conversation_file import Conversation, load, save
+from coalm_lite.app.conversation_file import Conversation, load, save
 from coalm_lite.errors import UsageError
 from coalm_lite.types import Message, ToolCall
 

@@ -1,7 +1,8 @@
 """Conversations on disk: one JSON object with a format mark, model, dialect, system text and messages.
 
 A file is written whole or not at all, and only over another conversation. It is read strictly: a wrong key or kind is
-an error that names its place. Tools are not saved: a conversation goes on with the tools of the chat that loads it.
+an error that names its place. Tools are not saved: a conversation goes on with the tools of the chat or the assistant
+that loads it. Both write the same files.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from coalm_lite.types import JsonObject, JsonValue, Message, Role, ToolCall
 FORMAT = "coalm-lite conversation"
 VERSION = 1
 _MAX_BYTES = 64 << 20
+_HINT = "Give a file that a chat's /save or an assistant's save wrote."
 _MESSAGE_KEYS = ("role", "text", "calls", "thought")
 _KEYS = ("format", "version", "model", "dialect", "system", "messages")
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What is saved of a chat; `model` and `dialect` say with what it was held."""
+    """What is saved; `model` and `dialect` say with what it was held."""
 
     model: str
     dialect: str
@@ -64,7 +66,7 @@ def load(path: Path) -> Conversation:
         content = json.loads(data)
         json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # refuses NaN, infinity, half characters
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no JSON: {error}", "Give a file that /save wrote.") from error
+        raise UsageError(f"{path} is no JSON: {error}", _HINT) from error
     return _Reader(path).conversation(content)
 
 
@@ -88,7 +90,7 @@ class _Reader:
     def conversation(self, content: JsonValue) -> Conversation:
         top = self._object(content, "the file", _KEYS)
         if top.get("format") != FORMAT or top.get("version") != VERSION:
-            raise UsageError(f"{self._path} is no conversation of this version", "Give a file that /save wrote.")
+            raise UsageError(f"{self._path} is no conversation of this version", _HINT)
         model, dialect, system = (self._text(top.get(key), key) for key in ("model", "dialect", "system"))
         entries = self._list(top.get("messages"), "messages")
         messages = tuple(self._message(entry, f"messages[{index}]") for index, entry in enumerate(entries))
@@ -148,4 +150,4 @@ class _Reader:
         return value
 
     def _fail(self, place: str, problem: str) -> NoReturn:
-        raise UsageError(f"{self._path}: {place}: {problem}", "Give a file that /save wrote.")
+        raise UsageError(f"{self._path}: {place}: {problem}", _HINT)
