@@ -209,8 +209,9 @@ class EngineThread:
         """Let nothing more in, and end what is in work, the running batch too."""
         with self._gate:
             self._end = self._end or end
-            in_work = [*self._in_work.values()]
-            ahead = self._computed_ahead
+            in_work, ahead = [*self._in_work.values()], self._computed_ahead
+        for asked in in_work:
+            asked.request.cancel.set()
         if ahead is not None:
             ahead.set()
         self._fail_all(self._end)
