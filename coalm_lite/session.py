@@ -34,6 +34,7 @@ from coalm_lite.types import (
 )
 
 DENIED = '{"error": "the user did not allow this call"}'
+STOPPED = '{"error": "the user stopped before this call ran"}'
 INSTRUCTIONS_KEY = "coalm.instructions"  # model metadata: "short" where it was trained on brief instructions
 
 
@@ -69,7 +70,7 @@ class Session:
         self._block: list[int] | None = None
 
     def send(self, text: str, cancel: Cancel | None = None) -> Iterator[Event]:
-        """Yields the turn's events; the last is a TurnDone.
+        """Yields the turn's events; the last is a TurnDone. Once `cancel` is set no call starts, none is waited for.
 
         Raises ContextFullError, OutputError or DecodingError; then the conversation keeps the steps that were finished
         before, and nothing of this turn when none was. Closing the iterator early keeps the finished steps too.
@@ -100,11 +101,13 @@ class Session:
                 self.messages.append(reply)
                 yield TurnDone(reply.text, generated.reason, timings)
                 return
-            yield from self._act(reply)
+            yield from self._act(reply, cancel)
         yield TurnDone("", "steps", timings)
 
     def _generate(self, cancel: Cancel) -> Generator[Event, None, Generated]:
         """Yields the visible text as it comes; returns the whole step as it was written."""
+        if cancel.is_set:
+            return Generated("", "cancelled", (), 0, Timings())
         hidden = self._first_shown()
         if hidden != self.hidden_messages:
             self.hidden_messages = hidden
@@ -175,31 +178,37 @@ class Session:
         self.messages.append(Message("assistant", text))
         return TurnDone(text, "cancelled", timings)
 
-    def _act(self, reply: Message) -> Iterator[Event]:
+    def _act(self, reply: Message, cancel: Cancel) -> Iterator[Event]:
         """Runs a step's calls; the step enters the conversation together with all its observations."""
         observations: list[Observation] = []
         calls: list[ToolCall] = []
         for call in reply.calls:
-            observation = yield from self._observe(call)
+            observation = yield from self._observe(call, cancel)
             calls.append(observation.call)
             observations.append(observation)
-        self.messages.append(replace(reply, calls=tuple(calls)))
-        self.messages += [Message("tool", observation.text) for observation in observations]
+        results = [Message("tool", observation.text) for observation in observations]
+        self.messages += [replace(reply, calls=tuple(calls)), *results]  # at once: other threads may look on
 
-    def _observe(self, call: ToolCall) -> Generator[Event, None, Observation]:
+    def _observe(self, call: ToolCall, cancel: Cancel) -> Generator[Event, None, Observation]:
         """Validates, asks, runs; an invalid call is observed as an error and never started."""
         try:
             valid = self.tools.validate(call)
         except ToolError as error:
             observation = Observation(call, json.dumps({"error": error.message}, ensure_ascii=False), ok=False)
         else:
-            if self.approve is None or self.approve(valid):
-                yield CallStarted(valid)
-                observation = self.tools.run(valid)
+            refused = self._refused(valid, cancel)
+            if refused:
+                observation = Observation(valid, refused, ok=False)
             else:
-                observation = Observation(valid, DENIED, ok=False)
+                yield CallStarted(valid)
+                observation = self.tools.run(valid, cancel)
         yield observation
         return observation
+
+    def _refused(self, call: ToolCall, cancel: Cancel) -> str:
+        """Why a valid call does not run, in words for the model; "" if it does."""
+        allowed = cancel.is_set or self.approve is None or self.approve(call)
+        return STOPPED if cancel.is_set else "" if allowed else DENIED
 
 
 def _added(total: Timings, step: Timings) -> Timings:

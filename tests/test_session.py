@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -127,6 +129,45 @@ def test_the_loop_is_bounded() -> None:
     assert isinstance(done, TurnDone)
     assert done.reason == "steps"
     assert done.timings.steps == 3
+
+
+def test_no_call_starts_after_a_cancel_not_even_an_allowed_one() -> None:
+    cancel = Cancel()
+
+    def allow(call: ToolCall) -> bool:
+        if call.arguments["city"] == "B":
+            cancel.set()
+        return True
+
+    talk = session("\n".join(f"Action: find_bus(city='{city}')" for city in "ABC"), "System: no", approve=allow)
+    events = list(talk.send("all", cancel))
+    assert [event.call.arguments["city"] for event in events if isinstance(event, CallStarted)] == ["A"]
+    observed = [event for event in events if isinstance(event, Observation)]
+    assert [event.ok for event in observed] == [True, False, False]
+    assert "stopped" in observed[1].text
+    assert isinstance(done := events[-1], TurnDone)
+    assert done.reason == "cancelled"
+    assert len(scripted(talk).prompts) == 1
+
+
+def test_a_tool_that_runs_when_the_turn_is_cancelled_is_not_waited_for() -> None:
+    cancel, leave = Cancel(), threading.Event()
+
+    def slow() -> str:
+        cancel.set()
+        leave.wait(30)
+        return "late"
+
+    talk = Session(ScriptedEngine(["Action: slow()", "System: no"]), Toolbox([slow]))
+    began = time.monotonic()
+    events = list(talk.send("go", cancel))
+    assert time.monotonic() - began < 10
+    leave.set()
+    observed = events[1]
+    assert isinstance(observed, Observation)
+    assert not observed.ok
+    assert "stopped before slow had a result" in observed.text
+    assert [message.role for message in talk.messages] == ["user", "assistant", "tool", "assistant"]
 
 
 def test_a_cancelled_turn_keeps_the_words_that_were_seen() -> None:

@@ -17,8 +17,9 @@ from types import CodeType, ModuleType
 from typing import TypeAlias
 
 from coalm_lite.errors import ToolError
+from coalm_lite.runtime.base import Cancel
 from coalm_lite.tools.functions import function_name, read_function
-from coalm_lite.tools.run import ToolTimeoutError, error_to_json, run_to_json
+from coalm_lite.tools.run import ToolStoppedError, ToolTimeoutError, error_to_json, run_to_json
 from coalm_lite.tools.schema import (
     ArgumentReader,
     Arguments,
@@ -132,16 +133,21 @@ class Toolbox:
         _, arguments = self._read(call)
         return ToolCall(call.name, arguments.written)
 
-    def run(self, call: ToolCall) -> Observation:
-        """What came of the call: its result as JSON, or `{"error": ...}` and not `ok`; only Ctrl-C is raised."""
+    def run(self, call: ToolCall, cancel: Cancel | None = None) -> Observation:
+        """What came of the call: its result as JSON, or `{"error": ...}` and not `ok`; only Ctrl-C is raised.
+
+        A tool that runs when `cancel` is set is waited for no longer.
+        """
         try:
             tool, arguments = self._read(call)
         except ToolError as error:
             return self._failure(call, error.message)
         try:
-            text = run_to_json(tool.function, arguments.values, tool.timeout_s)
+            text = run_to_json(tool.function, arguments.values, tool.timeout_s, cancel)
         except ToolTimeoutError as error:
             return self._failure(call, f"TimeoutError: {call.name}: {error}")
+        except ToolStoppedError:
+            return self._failure(call, f"the user stopped before {call.name} had a result; it may still have one")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever the user's function raises, sys.exit() included, the model reads it

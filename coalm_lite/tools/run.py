@@ -1,6 +1,7 @@
 """Running one tool: in a thread of its own, with a timeout, its result as JSON text.
 
-A sync function cannot be killed: after a timeout or Ctrl-C control returns at once, the daemon thread runs on unheard.
+A sync function cannot be killed: after a timeout, a cancel or Ctrl-C control returns at once, the daemon thread runs on
+unheard.
 An async function runs in an event loop of that thread, so that it also works below a caller's loop, and is cancelled.
 Context variables are copied, so what a tool sets is not seen by the caller. Not here: the check of arguments.
 """
@@ -16,7 +17,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-WAIT_SLICE_S = 0.2
+from coalm_lite.runtime.base import Cancel
+
+WAIT_SLICE_S = 0.05
 CANCEL_GRACE_S = 0.5
 
 
@@ -24,22 +27,31 @@ class ToolTimeoutError(Exception):
     """The tool took longer than it may."""
 
 
-def run_to_json(function: Callable[..., object], arguments: Mapping[str, object], timeout_s: float) -> str:
+class ToolStoppedError(Exception):
+    """The turn was cancelled before the tool had a result."""
+
+
+def run_to_json(
+    function: Callable[..., object], arguments: Mapping[str, object], timeout_s: float, cancel: Cancel | None = None
+) -> str:
     """The result of `function(**arguments)` as JSON text.
 
     Raises what the function raised, ValueError or TypeError for a result that is no JSON, ToolTimeoutError after
-    `timeout_s` seconds; KeyboardInterrupt reaches the caller at once.
+    `timeout_s` seconds, ToolStoppedError when `cancel` is set; KeyboardInterrupt reaches the caller at once.
     """
+    cancel = cancel or Cancel()
     thread = _ToolThread(function, arguments)
     try:
         thread.start()
-        in_time = thread.wait(timeout_s)
+        in_time = thread.wait(timeout_s, cancel)
     except BaseException:  # Ctrl-C: the tool must not work on for nobody
         thread.cancel()
         raise
     if not in_time:
         thread.cancel()
         thread.wait(CANCEL_GRACE_S if thread.is_async else 0.0)  # for a cancelled tool to close what it opened
+        if cancel.is_set:
+            raise ToolStoppedError
         raise ToolTimeoutError(f"no result within {timeout_s:g} s")
     if thread.error is not None:
         raise thread.error
@@ -104,12 +116,15 @@ class _ToolThread(threading.Thread):
             task.cancel()
         return await task
 
-    def wait(self, timeout_s: float) -> bool:
-        """Whether the tool finished within `timeout_s`; waits in slices, since Windows delivers Ctrl-C between them."""
+    def wait(self, timeout_s: float, cancel: Cancel | None = None) -> bool:
+        """Whether the tool finished within `timeout_s` and before a cancel.
+
+        Waits in slices: to look at `cancel`, and since Windows delivers Ctrl-C between them.
+        """
         deadline_s = time.monotonic() + timeout_s
         while not self._finished.is_set():
             left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
+            if left_s <= 0 or (cancel is not None and cancel.is_set):
                 return False
             self._finished.wait(min(left_s, WAIT_SLICE_S))
         return True

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel
 
-from coalm_lite.tools.run import ToolTimeoutError, run_to_json, to_json
+from coalm_lite.runtime.base import Cancel
+from coalm_lite.tools.run import ToolStoppedError, ToolTimeoutError, run_to_json, to_json
 
 LONG_S = 30.0
 TRACE: contextvars.ContextVar[str] = contextvars.ContextVar("TRACE", default="unset")
@@ -122,6 +123,21 @@ def test_control_returns_from_a_sync_function_that_goes_on() -> None:
     finally:
         release.set()
     assert left.wait(LONG_S)
+
+
+def test_a_cancel_ends_the_wait_and_cancels_an_async_function() -> None:
+    cancel, closed = Cancel(), threading.Event()
+
+    async def slow() -> None:
+        cancel.set()
+        try:
+            await asyncio.sleep(LONG_S)
+        finally:
+            closed.set()
+
+    with pytest.raises(ToolStoppedError):
+        run_to_json(slow, {}, LONG_S, cancel)
+    assert closed.is_set()
 
 
 def test_an_async_function_is_cancelled_and_may_close_what_it_opened() -> None:
