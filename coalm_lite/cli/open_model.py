@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,6 @@ from coalm_lite.session import Session
 from coalm_lite.store.names import ModelReference, resolve_model
 from coalm_lite.tools import Toolbox, ToolLike, load_tools
 from coalm_lite.types import ToolCall
-
-DEFAULT_DIALECT = "cra"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def open_model(
         session = Session(
             EngineDesk(engine, prefix_folder()),
             tools,
-            dialect=options.dialect or _default_dialect(reference, engine.info.metadata),
+            dialect=options.dialect or dialects.first_known(reference.dialects(engine.info.metadata)),
             system=options.system,
             sampling=options.sampling,
             max_steps=options.max_steps,
@@ -79,8 +77,3 @@ def _tools_called(name: str, database: Path | None) -> list[ToolLike]:
 
         return list(demo.tools(database))
     return load_tools(Path(name).expanduser())
-
-
-def _default_dialect(reference: ModelReference, metadata: Mapping[str, str]) -> str:
-    """The model's first dialect that is known here."""
-    return next((name for name in reference.dialects(metadata) if name in dialects.NAMES), DEFAULT_DIALECT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import cast
 
@@ -9,8 +10,14 @@ from coalm_lite.dialects.base import Dialect
 from coalm_lite.errors import UsageError
 
 NAMES = ("bfcl", "cra", "dst", "hammer")
+DEFAULT = "cra"
 
-__all__ = ["NAMES", "Dialect", "get"]
+__all__ = ["DEFAULT", "NAMES", "Dialect", "first_known", "get"]
+
+
+def first_known(names: Iterable[str]) -> str:
+    """The first of a model's dialects that is known here; the default where none is."""
+    return next((name for name in names if name in NAMES), DEFAULT)
 
 
 def get(name: str) -> Dialect:
