@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
+from typing import Literal, TypeAlias
 
 from coalm_lite.errors import OutputError, SchemaError, UsageError
 from coalm_lite.grammar import ir
@@ -23,6 +24,7 @@ from coalm_lite.grammar.strings import StringRules
 from coalm_lite.grammar.syntax import JSON, PYTHON, Syntax
 from coalm_lite.types import Message, ToolSpec
 
+Wanted: TypeAlias = Literal["any", "some", "one"]
 _SYNTAXES = {"bfcl": PYTHON, "cra": PYTHON, "dst": JSON, "hammer": JSON}
 _NOT_IN_BARE_NAMES = frozenset("()[]{},'\"=:\\")
 _REMEMBERED = 64
@@ -33,7 +35,7 @@ def fill_frame(dialect: str, tools: Sequence[ToolSpec]) -> str:
 
     SchemaError for a tool that the grammar cannot hold, UsageError for an unknown dialect.
     """
-    return _filled(*_keys(dialect, tools)).gbnf
+    return _filled(*_keys(dialect, tools), "any").gbnf
 
 
 def check_tools(tools: Sequence[ToolSpec], dialect: str) -> None:
@@ -41,12 +43,17 @@ def check_tools(tools: Sequence[ToolSpec], dialect: str) -> None:
     fill_frame(dialect, tools)
 
 
-def compile_frame(dialect: str, tools: Sequence[ToolSpec], read: Callable[[str], Message]) -> Grammar:
+def compile_frame(
+    dialect: str, tools: Sequence[ToolSpec], read: Callable[[str], Message], wanted: Wanted = "any"
+) -> Grammar:
     """The grammar of what `fill_frame` gives, with a check: `read` must find valid calls alone in a text.
 
-    Errors as for `fill_frame`. The same tools give the same object.
+    `wanted`: "some" leaves out what is no call, "one" more than one call too; UsageError where there is no tool then.
+    Other errors as for `fill_frame`. The same tools give the same object.
     """
-    return _checked(*_keys(dialect, tools), read)
+    if wanted != "any" and not tools:
+        raise UsageError("a call is wanted, and there are no tools", "Give a tool.")
+    return _checked(*_keys(dialect, tools), read, wanted)
 
 
 def _keys(dialect: str, tools: Sequence[ToolSpec]) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -57,8 +64,10 @@ def _keys(dialect: str, tools: Sequence[ToolSpec]) -> tuple[str, tuple[tuple[str
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _checked(dialect: str, tools: tuple[tuple[str, str], ...], read: Callable[[str], Message]) -> Grammar:
-    return _filled(dialect, tools).checked_by(_calls_check(tools, read))
+def _checked(
+    dialect: str, tools: tuple[tuple[str, str], ...], read: Callable[[str], Message], wanted: Wanted
+) -> Grammar:
+    return _filled(dialect, tools, wanted).checked_by(_calls_check(tools, read))
 
 
 def _calls_check(tools: tuple[tuple[str, str], ...], read: Callable[[str], Message]) -> Callable[[str], bool]:
@@ -75,7 +84,7 @@ def _calls_check(tools: tuple[tuple[str, str], ...], read: Callable[[str], Messa
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _filled(dialect: str, tools: tuple[tuple[str, str], ...]) -> Grammar:
+def _filled(dialect: str, tools: tuple[tuple[str, str], ...], wanted: Wanted) -> Grammar:
     """The grammar with no check of its own."""
     syntax = _SYNTAXES[dialect]
     frame = dict(_frame(dialect))
@@ -83,6 +92,10 @@ def _filled(dialect: str, tools: tuple[tuple[str, str], ...]) -> Grammar:
     if not tools:
         del frame["calls"]
         return Grammar({rule: _without_calls(body) for rule, body in frame.items()}, (), _no_check, "")
+    if wanted != "any":
+        frame = {rule: _calls_alone(body) for rule, body in frame.items()}
+    if wanted == "one":
+        frame["calls"] = _without_repeats(frame["calls"])
     rules: dict[str, ir.Expression] = {**frame, "call": ir.EMPTY, **_frame(syntax.name), **_frame("values")}
     strings = StringRules(syntax, rules)
     held: list[Held] = []
@@ -130,6 +143,18 @@ def _without_calls(body: ir.Expression) -> ir.Expression:
     if not isinstance(body, ir.Choice):
         return body
     return ir.choice(option for option in body.options if not (isinstance(option, ir.Ref) and option.name == "calls"))
+
+
+def _calls_alone(body: ir.Expression) -> ir.Expression:
+    """The rule with no other option beside `calls`."""
+    options = body.options if isinstance(body, ir.Choice) else ()
+    return next((option for option in options if isinstance(option, ir.Ref) and option.name == "calls"), body)
+
+
+def _without_repeats(calls: ir.Expression) -> ir.Expression:
+    """The rule `calls` with its first call alone."""
+    items = calls.items if isinstance(calls, ir.Sequence) else (calls,)
+    return ir.sequence(*(item for item in items if not isinstance(item, ir.Repeat)))
 
 
 def _check_name(name: str, earlier: Sequence[str], syntax: Syntax) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from coalm_lite import dialects
 from coalm_lite.errors import SchemaError, UsageError
-from coalm_lite.grammar import check_tools, fill_frame
+from coalm_lite.grammar import check_tools, compile_frame, fill_frame
 from coalm_lite.types import JsonObject, ToolSpec
 from tests.grammar.gbnf_interpreter import Grammar
 from tests.grammar.strategies import tool_of
@@ -158,6 +160,22 @@ def test_the_same_tools_give_the_same_grammar_object_and_changed_tools_another()
     first = fill_frame("hammer", [tool_of({"type": "integer"})])
     assert fill_frame("hammer", [tool_of({"type": "integer"})]) is first
     assert fill_frame("hammer", [tool_of({"type": "string"})]) != first
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_call_can_be_demanded_and_more_than_one_refused(dialect: str) -> None:
+    read = dialects.get(dialect).parse
+    one = dialects.get(dialect).render_reply(read(ONE_CALL[dialect]))
+    two = dialects.get(dialect).render_reply(replace(read(one), calls=read(one).calls * 2))
+    some, single = (compile_frame(dialect, TOOLS, read, wanted) for wanted in ("some", "one"))
+    assert [some.accepts(text) for text in (one, two)] == [True, True]
+    assert [single.accepts(text) for text in (one, two)] == [True, False]
+    for text in NO_CALL[dialect]:
+        assert not some.accepts(text)
+        assert not single.accepts(text)
+    assert compile_frame(dialect, TOOLS, read).accepts(NO_CALL[dialect][0])  # the rules are each wish's own
+    with pytest.raises(UsageError, match="no tools"):
+        compile_frame(dialect, [], read, "some")
 
 
 GRAMMAR_FILES = sorted(entry.name for entry in files("coalm_lite.grammars").iterdir() if entry.name.endswith(".gbnf"))
