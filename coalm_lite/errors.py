@@ -35,6 +35,10 @@ class ModelError(CoalmError):
     """A model cannot be found, read or loaded."""
 
 
+class ModelTooLargeError(ModelError):
+    """A model needs more memory than there is, or than it may take; nothing of it was loaded."""
+
+
 class HubError(CoalmError):
     """The Hub, or the way to it, refused or failed."""
 
@@ -49,6 +53,24 @@ class ContextFullError(CoalmError):
 
 class DecodingError(CoalmError):
     """llama.cpp (or another engine) reported a failure while it computed."""
+
+
+class AnswerCancelledError(CoalmError):
+    """What was asked for was cancelled before it was there."""
+
+    exit_code = 130
+
+
+class EngineCrashed(CoalmError):  # noqa: N818 - what happened, and the engine's user did nothing wrong
+    """The process that an engine ran in ended, or was ended because it did nothing more; the next request starts one.
+
+    `ending` says how in words, `log` has the last lines that it wrote.
+    """
+
+    def __init__(self, message: str, hint: str = "", ending: str = "", log: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.ending = ending
+        self.log = log
 
 
 class ServerError(CoalmError):

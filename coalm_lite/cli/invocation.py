@@ -20,29 +20,11 @@ class EngineFactory(Protocol):
     ) -> Engine: ...
 
 
-def open_llama(path: Path, *, context_tokens: int | None, threads: int | None, gpu_layers: int | None) -> Engine:
-    """The model in llama.cpp, which is imported here and not before."""
-    from coalm_lite.runtime.llamacpp import LlamaEngine
-
-    return LlamaEngine.load(path, context_tokens=context_tokens, threads=threads, gpu_layers=gpu_layers)
-
-
-def open_onnx(path: Path, *, context_tokens: int | None, threads: int | None, gpu_layers: int | None) -> Engine:
-    """The ONNX folder in onnxruntime, which is imported here and not before; first comes what needs none of it."""
-    from coalm_lite.runtime.onnx_folder import read_onnx_folder
-
-    read_onnx_folder(path)
-    from coalm_lite.runtime.onnx import OnnxEngine
-
-    return OnnxEngine.load(path, context_tokens=context_tokens, threads=threads, gpu_layers=gpu_layers)
-
-
 def open_local(path: Path, *, context_tokens: int | None, threads: int | None, gpu_layers: int | None) -> Engine:
-    """The model at a path in the engine that runs it: a folder in onnxruntime, a file in llama.cpp."""
-    from coalm_lite.store.names import is_folder
+    """The model at a path in the engine that runs it."""
+    from coalm_lite.runtime.opening import open_engine
 
-    opener = open_onnx if is_folder(path) else open_llama
-    return opener(path, context_tokens=context_tokens, threads=threads, gpu_layers=gpu_layers)
+    return open_engine(path, context_tokens=context_tokens, threads=threads, gpu_layers=gpu_layers)
 
 
 @dataclass

@@ -51,6 +51,11 @@ def trained_context_tokens(header: GgufHeader) -> int:
     return value if isinstance(value, int) else 0
 
 
+def model_bytes(path: Path, header: GgufHeader) -> int:
+    """The length of a model that `check_model_file` let pass, all its parts together."""
+    return sum(part.stat().st_size for part in (path, *_other_parts(path, header)))
+
+
 def whole_header(path: Path, kind: str = "model") -> GgufHeader:
     """The header of a GGUF file that is there and as long as its header says; `kind` names it in errors."""
     try:

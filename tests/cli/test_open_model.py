@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coalm_lite import models
-from coalm_lite.cli.invocation import open_llama
+from coalm_lite.cli.invocation import open_local
 from coalm_lite.cli.open_model import open_model
 from coalm_lite.cli.options import SessionOptions
 from coalm_lite.errors import CoalmError, DecodingError, SchemaError, ToolError, UsageError
@@ -140,6 +140,6 @@ def test_the_engine_is_closed_when_a_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_usual_engine_is_llama_cpp_with_the_models_own_context(tiny_model: Path) -> None:
-    with open_model(replace(OPTIONS, model=str(tiny_model), threads=1), None, open_llama) as opened:
+    with open_model(replace(OPTIONS, model=str(tiny_model), threads=1), None, open_local) as opened:
         assert opened.session.desk.info.context_tokens == 2048
         assert opened.model_name == tiny_model.name
