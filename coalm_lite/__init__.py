@@ -9,7 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from coalm_lite.errors import CoalmError
+    from coalm_lite.app.assistant import Assistant
+    from coalm_lite.app.opening import ModelSpec, open_desk
+    from coalm_lite.app.reply import Reply
+    from coalm_lite.errors import AnswerCancelledError, CoalmError, EngineCrashed, MemoryRefusedError
     from coalm_lite.runtime.base import Cancel
     from coalm_lite.runtime.llamacpp import LlamaEngine
     from coalm_lite.runtime.scripted import ScriptedEngine
@@ -30,13 +33,19 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "AnswerCancelledError": "errors",
+    "Assistant": "app.assistant",
     "CallStarted": "types",
     "Cancel": "runtime.base",
     "CoalmError": "errors",
+    "EngineCrashed": "errors",
     "Event": "types",
     "LlamaEngine": "runtime.llamacpp",
+    "MemoryRefusedError": "errors",
     "Message": "types",
+    "ModelSpec": "app.opening",
     "Observation": "types",
+    "Reply": "app.reply",
     "Sampling": "types",
     "ScriptedEngine": "runtime.scripted",
     "Session": "session",
@@ -48,18 +57,25 @@ _HOMES = {
     "Toolbox": "tools",
     "Trimmed": "types",
     "TurnDone": "types",
+    "open_desk": "app.opening",
     "tool_from_function": "tools",
     "tool_from_schema": "tools",
 }
 
 __all__ = [
+    "AnswerCancelledError",
+    "Assistant",
     "CallStarted",
     "Cancel",
     "CoalmError",
+    "EngineCrashed",
     "Event",
     "LlamaEngine",
+    "MemoryRefusedError",
     "Message",
+    "ModelSpec",
     "Observation",
+    "Reply",
     "Sampling",
     "ScriptedEngine",
     "Session",
@@ -71,6 +87,7 @@ __all__ = [
     "Toolbox",
     "Trimmed",
     "TurnDone",
+    "open_desk",
     "tool_from_function",
     "tool_from_schema",
 ]
