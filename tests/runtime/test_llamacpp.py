@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalm_lite.errors import DecodingError, ModelError, UsageError
-from coalm_lite.runtime.base import Cancel
+from coalm_lite.runtime.base import Cancel, Cancelled
 from coalm_lite.runtime.gguf_header import read_header
-from coalm_lite.runtime.llamacpp import LlamaEngine
+from coalm_lite.runtime.llamacpp import LlamaEngine, library
+from coalm_lite.runtime.llamacpp.library import PROGRESS
 from coalm_lite.runtime.model_file import check_model_file
+from coalm_lite.runtime.progress import Progress
 from coalm_lite.types import Segment
 from tests.gguf_models import SPECIAL, vocabulary, write_tiny_model
 
@@ -187,3 +189,39 @@ def test_damaged_files_that_pass_the_check_do_not_end_the_process(tmp_path: Path
     answers = child.stdout.split()
     assert (child.returncode, len(answers)) == (0, MUTANTS), child.stderr[-2000:]
     assert answers.count("loaded") > MUTANTS / 4  # most flips hit a token's or a merge's text
+
+
+def test_progress_is_counted_while_a_model_loads_and_within_long_batches_if_it_is_watched(
+    engine: LlamaEngine, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(tokens: int) -> int:
+        engine.cut(0, 0)
+        before = PROGRESS.count
+        engine.prefill([*range(40, 40 + tokens)], Cancel())
+        return PROGRESS.count - before
+
+    assert (counted(3), counted(200)) == (1, 1)
+    monkeypatch.setattr(PROGRESS, "watched", True)
+    assert counted(3) == 1
+    assert counted(200) > 5
+    before = PROGRESS.count
+    LlamaEngine.load(tiny_model, threads=1).close()
+    assert PROGRESS.count > before
+
+
+def test_a_watched_batch_is_cancelled_in_its_middle(engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel = Cancel()
+
+    class Counted(Progress):
+        def __setattr__(self, name: str, value: int) -> None:
+            super().__setattr__(name, value)
+            if name == "count" and value == 3:
+                cancel.set()
+
+    seen = Counted()
+    monkeypatch.setattr(PROGRESS, "watched", True)
+    monkeypatch.setattr(library, "PROGRESS", seen)
+    engine.cut(0, 0)
+    with pytest.raises(Cancelled):
+        engine.prefill([*range(40, 240)], cancel)
+    assert seen.count < 10

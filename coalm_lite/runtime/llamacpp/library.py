@@ -14,11 +14,37 @@ import llama_cpp.llama_cpp as native
 from llama_cpp._ctypes_extensions import load_shared_library
 
 from coalm_lite.runtime.llama_log import LlamaLog
+from coalm_lite.runtime.progress import Progress
 
-__all__ = ["LOG", "ggml_library", "llama_build", "native", "start_llama", "take_log"]
+__all__ = [
+    "LOG",
+    "PROGRESS",
+    "ggml_library",
+    "llama_build",
+    "loading_goes_on",
+    "native",
+    "start_llama",
+    "take_log",
+    "watched_abort",
+]
 
 LOG = LlamaLog()
+PROGRESS = Progress()
 _take_log = native.llama_log_callback(LOG.take)  # held here: llama.cpp keeps only its address
+
+
+@native.llama_progress_callback  # type: ignore[untyped-decorator]
+def loading_goes_on(_share: float, _user_data: object) -> bool:
+    """llama.cpp's progress callback, after each tensor: counts, and lets it go on."""
+    PROGRESS.count += 1
+    return True
+
+
+@native.ggml_abort_callback  # type: ignore[untyped-decorator]
+def watched_abort(address: int) -> bool:
+    """As the callback of `start_llama`, and counts: for batches that take so long that Python's part is nothing."""
+    PROGRESS.count += 1
+    return ctypes.string_at(address, 1) != b"\0"
 
 
 def take_log() -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from coalm_lite.errors import ModelError
-from coalm_lite.runtime.llamacpp.library import LOG, native
+from coalm_lite.runtime.llamacpp.library import LOG, loading_goes_on, native
 from coalm_lite.runtime.options import EngineOptions
 
 _FLASH_ATTENTION = {
@@ -21,6 +21,7 @@ def open_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) ->
     parameters = native.llama_model_default_params()
     parameters.n_gpu_layers = gpu_layers
     parameters.vocab_only = vocabulary_only
+    parameters.progress_callback = loading_goes_on
     LOG.forget()
     model: int | None = native.llama_model_load_from_file(os.fsencode(path), parameters)
     if not model:
