@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from coalm_lite.app.assistant import Assistant
     from coalm_lite.app.opening import ModelSpec, open_desk
     from coalm_lite.app.reply import Reply
-    from coalm_lite.errors import AnswerCancelledError, CoalmError, EngineCrashed, MemoryRefusedError
+    from coalm_lite.errors import AnswerCancelledError, CoalmError, EngineCrashed, ModelTooLargeError
     from coalm_lite.runtime.base import Cancel
     from coalm_lite.runtime.llamacpp import LlamaEngine
     from coalm_lite.runtime.scripted import ScriptedEngine
@@ -41,9 +41,9 @@ _HOMES = {
     "EngineCrashed": "errors",
     "Event": "types",
     "LlamaEngine": "runtime.llamacpp",
-    "MemoryRefusedError": "errors",
     "Message": "types",
     "ModelSpec": "app.opening",
+    "ModelTooLargeError": "errors",
     "Observation": "types",
     "Reply": "app.reply",
     "Sampling": "types",
@@ -71,9 +71,9 @@ __all__ = [
     "EngineCrashed",
     "Event",
     "LlamaEngine",
-    "MemoryRefusedError",
     "Message",
     "ModelSpec",
+    "ModelTooLargeError",
     "Observation",
     "Reply",
     "Sampling",

@@ -79,21 +79,19 @@ class Assistant:
         asker; the call does not run. None allows all. `max_memory_bytes`: what the model may take at most. What else is
         None is chosen by the model or the machine.
 
-        Raises ModelError or UsageError for a model that is not here, MemoryRefusedError, with the numbers, for one that
+        Raises ModelError or UsageError for a model that is not here, ModelTooLargeError, with the numbers, for one that
         does not fit, SchemaError for a tool whose calls cannot be held valid.
         """
         self._sampling = sampling or Sampling()
         Sampler(self._sampling)  # refuses values that mean nothing, before the model is loaded
         self._tools = Toolbox(tools)
-        if dialect is not None:
-            dialects.get(dialect).compiled(self._tools.specs)  # as above, for the dialect and the tools
+        self._max_steps = max_steps
         self._turns = TurnQueue("coalm-lite turns")
         self._approve = None if approve is None else Approval(approve, self._turns)
-        self._max_steps = max_steps
         reference = _reference(model)
         self._name = reference.name
         if isinstance(model, Desk):
-            self._desk, self._own_desk = model, None
+            self._desk, self._close_desk = model, _nothing
         else:
             spec = ModelSpec(
                 path=reference.path,
@@ -102,8 +100,12 @@ class Assistant:
                 gpu_layers=gpu_layers,
                 max_memory_bytes=max_memory_bytes,
             )
-            self._own_desk = open_desk(spec, isolate=isolate, prefixes=prefix_folder())
-            self._desk = self._own_desk
+            desk = open_desk(spec, isolate=isolate, prefixes=prefix_folder())
+            self._desk, self._close_desk = desk, desk.close
+        self._begin(dialect, reference, system)
+
+    def _begin(self, dialect: str | None, reference: ModelReference, system: str) -> None:
+        """The first conversation; the model is closed when it cannot be had."""
         try:
             self._dialect = dialect or dialects.first_known(reference.dialects(self._desk.info.metadata))
             self._session = self._new_session(system)
@@ -185,7 +187,7 @@ class Assistant:
 
         From any thread, a tool or `approve` too; a second close does nothing. What was said can still be saved.
         """
-        self._turns.close(_nothing if self._own_desk is None else self._own_desk.close)
+        self._turns.close(self._close_desk)
 
     def __enter__(self) -> Self:
         return self
