@@ -28,15 +28,17 @@ NEVER_NEEDED = (
     "torch",
     "transformers",
 )
+# What runs in a process of its own (coalm_lite.runtime.child_command).
+CHILDREN = ("coalm_lite.runtime.template_child",)
 # The libraries' own files; `llama_cpp` also has a server, which an app has only if it imports it.
 _LIBRARY = re.compile(r".+\.(so|dylib|dll|metal)(\.\d+)*")
 _FULL_VERSION = re.compile(r".+\.so\.\d+\.\d+.*")
 
 
 def modules_by_name() -> list[str]:
-    """The modules that coalm_lite imports by name: those of its public names, and the dialects."""
+    """The modules that coalm_lite imports by name: those of its public names, the dialects, and its children's."""
     homes = {f"coalm_lite.{home}" for home in coalm_lite._HOMES.values()}
-    return sorted({*homes, *(f"coalm_lite.dialects.{name}" for name in dialects.NAMES)})
+    return sorted({*homes, *(f"coalm_lite.dialects.{name}" for name in dialects.NAMES), *CHILDREN})
 
 
 def commands_by_name() -> list[str]:

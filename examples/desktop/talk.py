@@ -1,0 +1,133 @@
+"""The conversation, off the window's thread: opens models, runs turns, asks the window about calls.
+
+A `Talk` lives on a thread of its own and is spoken to by signals; only `stop` is called from the window's thread
+itself, and it waits for nothing. Each turn has a number, so that what arrives late can be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from coalm_lite import Assistant, CoalmError, Sampling, Timings, ToolCall, TurnDone, demo
+
+ASKED_ABOUT = "book_"  # calls that only look something up run unasked
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How models are opened."""
+
+    isolate: bool = True
+    max_tokens: int = 512
+    database: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call that waits until the window has set `answer`."""
+
+    call: ToolCall
+    answer: Future[bool] = field(default_factory=Future)
+
+    def reply(self, allowed: bool) -> None:
+        """Answer, unless that was done."""
+        with suppress(InvalidStateError):
+            self.answer.set_result(allowed)
+
+
+class Talk(QObject):
+    """One conversation with one model at a time. The signals that end in `_wanted` are for the window to emit."""
+
+    open_wanted = Signal(str)
+    send_wanted = Signal(int, str)
+    close_wanted = Signal()
+
+    opened = Signal(str)
+    open_failed = Signal(str, object)  # the model's name, a CoalmError
+    happened = Signal(int, object)  # a turn's number, an Event of coalm_lite
+    asked = Signal(int, object)  # a turn's number, a Question
+    turn_failed = Signal(int, object)  # a turn's number, a CoalmError
+    closed = Signal()
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._assistant: Assistant | None = None
+        self._question: Question | None = None
+        self._turn = self._stopped = 0
+        self.open_wanted.connect(self._open)
+        self.send_wanted.connect(self._send)
+        self.close_wanted.connect(self._close)
+
+    def stop(self, turn: int) -> None:
+        """End this turn soon, whatever it is doing. For the window's thread."""
+        self._stopped = turn
+        question, assistant = self._question, self._assistant
+        if assistant is not None and turn == self._turn:
+            assistant.cancel()
+        if question is not None:
+            question.reply(False)
+
+    @Slot(str)
+    def _open(self, model: str) -> None:
+        """Close the model that is open and open this one."""
+        self._free()
+        try:
+            self._assistant = self._assistant_of(model)
+        except CoalmError as error:
+            self.open_failed.emit(model, error)
+        else:
+            self.opened.emit(model)
+
+    def _assistant_of(self, model: str) -> Assistant:
+        tools: Sequence[Callable[..., object]] = demo.tools(self._settings.database)
+        return Assistant(
+            model,
+            tools=tools,
+            isolate=self._settings.isolate,
+            sampling=Sampling(max_tokens=self._settings.max_tokens),
+            approve=self._approve,
+        )
+
+    @Slot(int, str)
+    def _send(self, turn: int, text: str) -> None:
+        assert self._assistant is not None  # the window offers no composer before `opened`
+        self._turn = turn
+        if self._stopped >= turn:  # stopped before it began
+            self.happened.emit(turn, TurnDone("", "cancelled", Timings()))
+            return
+        try:
+            for event in self._assistant.send(text):
+                self.happened.emit(turn, event)
+        except CoalmError as error:
+            self.turn_failed.emit(turn, error)
+
+    def _approve(self, call: ToolCall) -> bool:
+        """Whether the call may run; waits for the window, on the thread of the assistant's turns."""
+        if not call.name.startswith(ASKED_ABOUT):
+            return True
+        question = Question(call)
+        self._question = question
+        if self._stopped >= self._turn:
+            return False
+        self.asked.emit(self._turn, question)
+        try:
+            return question.answer.result()
+        finally:
+            self._question = None
+
+    @Slot()
+    def _close(self) -> None:
+        self._free()
+        self.closed.emit()
+
+    def _free(self) -> None:
+        if self._assistant is not None:
+            self._assistant.close()
+            self._assistant = None
