@@ -20,6 +20,16 @@ class CoalmError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process: whatever arguments a subclass is made with, what it holds travels."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[CoalmError], arguments: tuple[object, ...], held: dict[str, object]) -> CoalmError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(held)
+    return error
+
 
 class UsageError(CoalmError):
     """The request itself is wrong: an unknown name, an option that does not fit."""

@@ -127,6 +127,15 @@ class EngineThread:
             waiting, answering = self._handed_in + queued, max(0, len(self._in_work) - queued)
             return self._tally.state(self._end is None, sequences, waiting, answering)
 
+    @property
+    def batches(self) -> int:
+        """How many batches were computed."""
+        return self._scheduler.spent.batches
+
+    def wait(self) -> None:
+        """Until the thread has ended, by `close` or by itself."""
+        self._thread.join()
+
     def close(self) -> None:
         """End what is in work, wait for the thread, free the engine; a second call does nothing more."""
         self._stop(DecodingError("the engine was closed", "Open the model again."))

@@ -1,0 +1,210 @@
+"""The engine's process: loads a model, answers what comes over standard input, until that ends.
+
+Run as a program by `IsolatedDesk` (runtime/child_command.py, so in a frozen app too), never by hand. Standard input and
+output are the wire (`messages`); whatever else is printed goes to standard error, which the parent keeps the end of.
+When the parent is gone, however it went, the wire ends and so does this process, in the middle of whatever it does. A
+process that forked from the parent and lives on keeps the wire open. Interrupts of the terminal are the parent's.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from queue import SimpleQueue
+
+from coalm_lite.app.engine_thread import EngineThread
+from coalm_lite.app.messages import (
+    OPENING,
+    Ask,
+    Forget,
+    Keep,
+    Loaded,
+    Open,
+    Ping,
+    Pong,
+    Ready,
+    RulesAlone,
+    Stop,
+    Tokenize,
+    Value,
+    Wire,
+    frame,
+    packed,
+    unpacked,
+)
+from coalm_lite.app.opening import open_spec
+from coalm_lite.decoding.guide import TextGrammar
+from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Piece, Request
+from coalm_lite.errors import CoalmError
+from coalm_lite.runtime.base import Cancel, Cancelled, ManySequences
+
+_BROKEN = 70  # the exit status for an engine that failed in a way that nobody foresaw (EX_SOFTWARE)
+_STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR = range(3)
+
+
+class Worker:
+    """Serves one parent over `wire`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._inbox: SimpleQueue[object] = SimpleQueue()
+        self._engine: EngineThread | None = None
+        self._grammars: dict[int, str | TextGrammar] = {}
+        self._cancels: dict[int, Cancel] = {}
+
+    def run(self) -> None:
+        """Load what the first message names, then do what the others say; never returns once it is loaded."""
+        opening = self._wire.read()
+        assert isinstance(opening, Open)
+        threading.Thread(target=self._listen, name="coalm-lite-listen", daemon=True).start()
+        engine = self._load(opening)
+        if engine is None:
+            return
+        self._engine = engine
+        threading.Thread(target=self._outlive, args=(engine,), name="coalm-lite-outlive", daemon=True).start()
+        while True:
+            self._obey(self._inbox.get(), engine)
+
+    def _listen(self) -> None:
+        """Hears the parent also while a model loads or the main thread is busy: how far it is, and that it is gone."""
+        try:
+            while True:
+                self._hear(self._wire.read())
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def _hear(self, message: object) -> None:
+        if isinstance(message, Ping):
+            self._send(Pong(self._progress()))
+        elif isinstance(message, Stop):
+            cancel = self._cancels.get(message.number)  # none, if it has ended meanwhile
+            if cancel is not None:
+                cancel.set()
+        else:
+            if isinstance(message, Ask | Ready):
+                self._cancels[message.number] = Cancel()
+            self._inbox.put(message)
+
+    def _progress(self) -> int:
+        library = sys.modules.get("coalm_lite.runtime.llamacpp.library")  # not there yet, or never, with other engines
+        batches = self._engine.batches if self._engine is not None else 0
+        return batches + (library.PROGRESS.count if library is not None else 0)
+
+    def _outlive(self, engine: EngineThread) -> None:
+        """An engine that ended by itself has told its answers; the process ends, so that a fresh one is started."""
+        engine.wait()
+        os._exit(_BROKEN)
+
+    def _load(self, opening: Open) -> EngineThread | None:
+        try:
+            engine = open_spec(opening.spec)
+        except CoalmError as error:
+            self._tell(OPENING, Failed(error))
+            return None
+        self._tell(OPENING, Value(Loaded(engine.info, engine.sequences if isinstance(engine, ManySequences) else 1)))
+        return EngineThread(engine, opening.prefixes)
+
+    def _obey(self, message: object, engine: EngineThread) -> None:
+        match message:
+            case Keep(key, grammar):
+                self._grammars[key] = grammar.grammar() if isinstance(grammar, RulesAlone) else grammar
+            case Forget(key):
+                del self._grammars[key]
+            case Ask(number):
+                self._ask(message, engine)
+            case Tokenize(number, prompt):
+                self._errand(number, lambda: packed(engine.tokenize(prompt)))
+            case Ready(number):
+                # It waits for the engine, and this thread must not.
+                threading.Thread(target=self._ready, args=(message, engine), daemon=True).start()
+            case _:
+                raise AssertionError(f"unknown message {message!r}")
+
+    def _ask(self, asked: Ask, engine: EngineThread) -> None:
+        request = Request(
+            prompt=unpacked(asked.prompt),
+            sampling=asked.sampling,
+            grammar=None if asked.grammar is None else self._grammars[asked.grammar],
+            cancel=self._cancels[asked.number],
+            drafts=asked.drafts,
+            recorded=unpacked(asked.recorded),
+        )
+        try:
+            engine.submit(request, lambda event: self._tell_event(asked.number, event))
+        except CoalmError as error:
+            self._tell_event(asked.number, Failed(error))
+
+    def _tell_event(self, number: int, event: AnswerEvent) -> None:
+        if isinstance(event, Piece):
+            self._tell(number, event.text)
+        else:
+            self._tell(number, event)
+            del self._cancels[number]
+
+    def _ready(self, asked: Ready, engine: EngineThread) -> None:
+        cancel = self._cancels[asked.number]
+        self._errand(asked.number, lambda: engine.ready(unpacked(asked.block), cancel))
+        del self._cancels[asked.number]
+
+    def _errand(self, number: int, job: Callable[[], object]) -> None:
+        try:
+            value = job()
+        except Cancelled:
+            self._tell(number, Value(None))  # nobody waits for it any more
+        except CoalmError as error:
+            self._tell(number, Failed(error))
+        else:
+            self._tell(number, Value(value))
+
+    def _tell(self, number: int, said: str | Generated | Failed | Value) -> None:
+        self._send((number, said))
+
+    def _send(self, message: object) -> None:
+        try:
+            self._wire.write(frame(message))
+        except OSError:  # the parent is gone
+            os._exit(0)
+
+
+def take_streams() -> Wire:
+    """The wire over standard input and output, whose places are taken by nothing and by standard error."""
+    read_fd, write_fd = os.dup(_STANDARD_INPUT), os.dup(_STANDARD_OUTPUT)
+    if sys.platform == "win32":
+        import msvcrt
+
+        for fd in (read_fd, write_fd):
+            msvcrt.setmode(fd, os.O_BINARY)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, _STANDARD_INPUT)
+    os.close(nothing)
+    os.dup2(_STANDARD_ERROR, _STANDARD_OUTPUT)
+    return Wire(read_fd, write_fd)
+
+
+def main() -> None:
+    """Serve the parent."""
+    wire = take_streams()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(RuntimeError, ValueError, OSError):  # a program without a console may have no such stream
+        faulthandler.enable(_STANDARD_ERROR)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    _dump_no_core()
+    Worker(wire).run()
+
+
+def _dump_no_core() -> None:
+    """A crash is to be known at once, and writing gigabytes of weights to a disk takes long."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+if __name__ == "__main__":
+    main()
