@@ -29,7 +29,7 @@ NEVER_NEEDED = (
     "transformers",
 )
 # What runs in a process of its own (coalm_lite.runtime.child_command).
-CHILDREN = ("coalm_lite.runtime.template_child",)
+CHILDREN = ("coalm_lite.app.worker", "coalm_lite.runtime.template_child")
 # The libraries' own files; `llama_cpp` also has a server, which an app has only if it imports it.
 _LIBRARY = re.compile(r".+\.(so|dylib|dll|metal)(\.\d+)*")
 _FULL_VERSION = re.compile(r".+\.so\.\d+\.\d+.*")
