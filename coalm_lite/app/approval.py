@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from typing import TypeAlias
 
-from coalm_lite.app.turns import Turn, TurnQueue
+from coalm_lite.app.turns import AnyTurn, TurnQueue
 from coalm_lite.types import ToolCall
 
 Approve: TypeAlias = "Callable[[ToolCall], bool | Awaitable[bool]]"
@@ -38,7 +38,7 @@ class Approval:
             return bool(_awaited(answer, turn) if inspect.isawaitable(answer) else answer)
 
 
-def _awaited(answer: Awaitable[bool], turn: Turn[object]) -> bool:
+def _awaited(answer: Awaitable[bool], turn: AnyTurn) -> bool:
     if turn.loop is None:
         return asyncio.run(_until_cancelled(answer, turn))
     waiting = _until_cancelled(answer, turn)
@@ -51,7 +51,7 @@ def _awaited(answer: Awaitable[bool], turn: Turn[object]) -> bool:
         return False
 
 
-async def _until_cancelled(answer: Awaitable[bool], turn: Turn[object]) -> bool:
+async def _until_cancelled(answer: Awaitable[bool], turn: AnyTurn) -> bool:
     task = asyncio.ensure_future(answer)
     while not task.done():
         if turn.cancel.is_set:

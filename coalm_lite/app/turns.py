@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from coalm_lite.errors import DecodingError, UsageError
 from coalm_lite.runtime.base import Cancel
@@ -89,7 +89,8 @@ class Turn(Generic[Item]):
                 self._put(item)
 
 
-_inside: contextvars.ContextVar[tuple[Turn[object], ...]] = contextvars.ContextVar("_inside", default=())
+AnyTurn: TypeAlias = Turn[Any]  # in a queue stand turns of all kinds of items
+_inside: contextvars.ContextVar[tuple[AnyTurn, ...]] = contextvars.ContextVar("_inside", default=())
 
 
 class TurnQueue:
@@ -98,13 +99,13 @@ class TurnQueue:
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.RLock()
-        self._waiting: deque[Turn[object]] = deque()
-        self._running: Turn[object] | None = None
+        self._waiting: deque[AnyTurn] = deque()
+        self._running: AnyTurn | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
 
     @property
-    def running(self) -> Turn[object] | None:
+    def running(self) -> AnyTurn | None:
         """The turn that is being answered."""
         return self._running
 
@@ -176,7 +177,7 @@ class TurnQueue:
         if thread is not None and not inside and not (running is not None and running.in_callback):
             thread.join(_LEAVE_S)
 
-    def _all(self) -> list[Turn[object]]:
+    def _all(self) -> list[AnyTurn]:
         return [*([] if self._running is None else [self._running]), *self._waiting]
 
     def _is_inside(self) -> bool:
@@ -188,7 +189,7 @@ class TurnQueue:
         with self._lock:
             if self._closed:
                 raise closed_error()
-            self._waiting.append(turn)  # type: ignore[arg-type]  # nobody gives it items of another kind
+            self._waiting.append(turn)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._answer, name=self._name, daemon=True)
                 self._thread.start()
@@ -197,7 +198,7 @@ class TurnQueue:
         while (turn := self._next()) is not None:
             turn.context.run(turn.play)
 
-    def _next(self) -> Turn[object] | None:
+    def _next(self) -> AnyTurn | None:
         with self._lock:
             self._running = self._waiting.popleft() if self._waiting else None
             if self._running is None:
