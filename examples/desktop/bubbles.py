@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 
 _WIDEST_SHARE = 0.8
 _WIDEST_PIXELS = 620
-_PADDING = 32  # what the style sheet puts around the words, and a pixel or two for rounding
+_PADDING = 40  # what the style sheet puts around the words, and a little: a label breaks lines by its own estimate
 
 
 class Bubble(QWidget):

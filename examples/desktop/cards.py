@@ -183,8 +183,8 @@ def summary_of(text: str, call: ToolCall) -> str:
     if not isinstance(found, dict):
         return value_words(found)[:200]
     new = {key: value for key, value in found.items() if value is not None and call.arguments.get(key) != value}
-    if any(isinstance(value, list) for value in new.values()):
-        new.pop("count", None)  # the list shows it
+    if any(isinstance(value, list) and len(value) == new.get("count") for value in new.values()):
+        del new["count"]  # the list shows it
     return " · ".join(_part(key, value) for key, value in new.items())
 
 

@@ -9,14 +9,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from gaps import GapMeter
+from style import dark_palette, light_palette
 from talk import Settings
 from window import MainWindow
 
-_SCHEMES = {"system": Qt.ColorScheme.Unknown, "light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+_SCHEMES = {"light": light_palette, "dark": dark_palette}
 
 
 def main() -> int:
@@ -25,8 +25,8 @@ def main() -> int:
     app = QApplication(sys.argv[:1])
     app.setApplicationName("coalm-lite desktop")
     app.setStyle("Fusion")
-    if options.scheme != "system":
-        app.styleHints().setColorScheme(_SCHEMES[options.scheme])
+    if options.scheme:
+        app.setPalette(_SCHEMES[options.scheme]())
     app.setQuitOnLastWindowClosed(False)  # the engine is let go first
     meter = GapMeter(options.measure_gaps) if options.measure_gaps else None
     settings = Settings(isolate=not options.in_process, max_tokens=options.max_tokens, database=options.database)
@@ -52,7 +52,7 @@ def _options() -> argparse.Namespace:
         description="A desktop chat with a model that calls functions, all on this machine."
     )
     parser.add_argument("--model", help="a pulled model's name or a GGUF file (default: the last one, else nano)")
-    parser.add_argument("--scheme", choices=_SCHEMES, default="system", help="the colours")
+    parser.add_argument("--scheme", choices=_SCHEMES, help="the colours (default: the system's)")
     parser.add_argument("--database", type=Path, help="where bookings are kept (default: the user's data folder)")
     parser.add_argument("--max-tokens", type=int, default=512, help="the longest answer")
     parser.add_argument("--in-process", action="store_true", help="run the engine in this process")

@@ -35,13 +35,13 @@ class ModelDialog(QDialog):
         self._wanted = current
         self._pull: Pull | None = None
         self._asks_licence = False
+        self._greeting = "Pulled models lie in the Hugging Face cache, where other tools find them too."
         self._list = QListWidget()
         self._list.setAccessibleName("Models")
         self._list.setWordWrap(True)
         self._list.currentItemChanged.connect(self._show_buttons)
         self._list.itemActivated.connect(self._act)
-        self._words = QLabel("Looking for models...")
-        self._words.setProperty("kind", "dim")
+        self._words = QLabel()
         self._words.setWordWrap(True)
         self._words.setTextFormat(Qt.TextFormat.PlainText)
         self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -55,7 +55,8 @@ class ModelDialog(QDialog):
         self._other = QPushButton("Close")
         self._other.clicked.connect(self._leave)
         self._lay_out()
-        self._listing = Listing(self)
+        self._say("Looking for models...")
+        self._listing = Listing()
         self._listing.found.connect(self._fill)
         self._listing.failed.connect(self._failed)
         self._listing.start()
@@ -79,7 +80,8 @@ class ModelDialog(QDialog):
         column.addLayout(row)
         self._bar.hide()
         self._main.setEnabled(False)
-        self._main.setDefault(True)
+        for button in (self._main, self._other):
+            button.setAutoDefault(False)  # Enter is the list's: it uses or pulls the selected model
 
     def _fill(self, found: list[Offer]) -> None:
         """List the offers, with the wanted one selected."""
@@ -93,7 +95,7 @@ class ModelDialog(QDialog):
             self._list.addItem(item)
             if offer.name == self._wanted:
                 self._list.setCurrentItem(item)
-        self._words.setText("Pulled models lie in the Hugging Face cache, where other tools find them too.")
+        self._say(self._greeting)
         self._list.setFocus()
         self._show_buttons()
 
@@ -118,6 +120,7 @@ class ModelDialog(QDialog):
         offer = self._offer()
         if self._asks_licence and self._pull:
             self._asks_licence = False
+            self._main.setDefault(False)
             self._pull.answer(True)
             self._show_buttons()
         elif offer is not None and self._pull is None and self._main.isEnabled():
@@ -129,51 +132,61 @@ class ModelDialog(QDialog):
 
     def _leave(self) -> None:
         if self._pull:
-            self._words.setText("Stopping...")
+            self._say("Stopping...")
             self._pull.stop()
         else:
             self.reject()
 
     def _start(self, name: str) -> None:
         self._wanted = name
-        self._pull = Pull(name, self)
-        self._pull.planned.connect(self._words.setText)
-        self._pull.told.connect(self._words.setText)
+        self._pull = Pull(name)
+        self._pull.planned.connect(self._say)
+        self._pull.told.connect(self._say)
         self._pull.licence_asked.connect(self._ask_licence)
         self._pull.progressed.connect(self._progressed)
         self._pull.done.connect(self._done)
         self._pull.failed.connect(self._failed)
         self._pull.stopped.connect(self._stopped)
-        self._words.setText(f"Asking the Hub for {name}...")
+        self._say(f"Asking the Hub for {name}...")
         self._show_buttons()
         self._pull.start()
 
     def _ask_licence(self, licence: str) -> None:
         self._asks_licence = True
-        self._words.setText(f"The licence allows no commercial use: {licence}")
+        self._main.setDefault(True)
+        self._say(f"The licence allows no commercial use: {licence}")
         self._show_buttons()
+        self._main.setFocus()
 
     def _progressed(self, thousandths: int, words: str) -> None:
         self._bar.show()
         self._bar.setValue(thousandths)
-        self._words.setText(words)
+        self._say(words)
 
     def _done(self, name: str) -> None:
         self._end()
         self._wanted = name
+        self._greeting = f"{name} is ready."
         self._listing.start()
 
     def _failed(self, error: CoalmError) -> None:
         self._end()
-        self._words.setText(f"{error.message}\n{error.hint}".strip())
+        self._say(f"{error.message}\n{error.hint}".strip(), "problem")
 
     def _stopped(self) -> None:
         self._end()
-        self._words.setText("Stopped; the next pull goes on where this one was.")
+        self._say("Stopped; the next pull goes on where this one was.")
+
+    def _say(self, text: str, kind: str = "dim") -> None:
+        self._words.setText(text)
+        self._words.setProperty("kind", kind)
+        self._words.style().unpolish(self._words)
+        self._words.style().polish(self._words)
 
     def _end(self) -> None:
         self._bar.hide()
         self._bar.setValue(0)
         self._pull = None
         self._asks_licence = False
+        self._main.setDefault(False)
         self._show_buttons()

@@ -57,8 +57,8 @@ class Pull(QObject):
     failed = Signal(object)  # a CoalmError
     stopped = Signal()
 
-    def __init__(self, name: str, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, name: str) -> None:
+        super().__init__()  # without a parent: its thread may outlive the dialog
         self._name = name
         self._stop = Event()
         self._consent: Future[bool] = Future()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PySide6.QtGui import QColor, QPalette
 
 APPROVE = QColor("#1b7f46")  # white on it has a contrast of 5:1, in either scheme
+_BLUE = "#308cc6"
 _WHITE = QColor("white")
 _READABLE = 4.5  # WCAG's contrast for text
 
@@ -24,6 +25,25 @@ class Colours:
     on_accent: str
     warning: str
     soft: str
+
+
+def light_palette() -> QPalette:
+    """A light scheme, whatever the system's is."""
+    return _palette("#efefef", "#ffffff")
+
+
+def dark_palette() -> QPalette:
+    """A dark scheme, whatever the system's is."""
+    return _palette("#1d1f21", "#26282b")
+
+
+def _palette(window: str, base: str) -> QPalette:
+    palette = QPalette(QColor(window))  # which works out the others from it
+    palette.setColor(QPalette.ColorRole.Window, QColor(window))
+    palette.setColor(QPalette.ColorRole.Base, QColor(base))
+    for role in (QPalette.ColorRole.Accent, QPalette.ColorRole.Highlight):
+        palette.setColor(role, QColor(_BLUE))
+    return palette
 
 
 def colours(palette: QPalette) -> Colours:
@@ -84,6 +104,7 @@ QScrollArea {{ border: none; }}
 #card[state="asking"] {{ border: 1px solid {c.accent}; }}
 #card[state="failed"], #notice {{ border: 1px solid {c.warning}; border-radius: 12px; }}
 #notice {{ background: {c.surface}; }}
+[kind="problem"] {{ color: {c.warning}; font-size: 12px; }}
 #callname {{ font-weight: 600; font-size: 14px; }}
 #state {{ color: {c.dim}; font-size: 12px; }}
 #card[state="asking"] #state {{ color: {c.accent if c.surface > "#808080" else c.text}; font-weight: 600; }}

@@ -1,0 +1,132 @@
+"""A virtual screen with keyboard and mouse (Xvfb, xdotool, ImageMagick), and a frozen app on it, as a user has them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy
+import psutil
+
+WIDTH, HEIGHT = 1100, 900
+_POLL_S = 0.02
+_KEY_DELAY_MS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A display by its name."""
+
+    display: str
+
+    def tool(self, *arguments: str) -> None:
+        """Move the mouse, click, type: xdotool."""
+        subprocess.run(["xdotool", *arguments], env=self._environment(), check=True, timeout=60)
+
+    def type(self, text: str) -> None:
+        """Type a line and press Enter."""
+        self.tool("type", "--delay", str(_KEY_DELAY_MS), text)
+        self.tool("key", "Return")
+
+    def click(self, place: tuple[int, int]) -> None:
+        """Click there."""
+        self.tool("mousemove", str(place[0]), str(place[1]), "click", "1")
+
+    def shot(self, path: Path) -> None:
+        """Save what is to be seen."""
+        subprocess.run(["import", "-window", "root", str(path)], env=self._environment(), check=True, timeout=60)
+
+    def find(self, colour: str, left: int = 0, top: int = 0) -> tuple[int, int] | None:
+        """The middle of what is painted in exactly this colour (`#rrggbb`), right of and below a point."""
+        command = ["import", "-window", "root", "-depth", "8", "rgb:-"]
+        done = subprocess.run(command, env=self._environment(), check=True, capture_output=True, timeout=60)
+        pixels = numpy.frombuffer(done.stdout, numpy.uint8).reshape(HEIGHT, WIDTH, 3)[top:, left:]
+        rows, columns = numpy.nonzero((pixels == list(bytes.fromhex(colour[1:]))).all(axis=2))
+        if len(rows) < 100:  # a letter's edge may have any colour
+            return None
+        return int(numpy.median(columns)) + left, int(numpy.median(rows)) + top
+
+    def await_colour(self, colour: str, left: int = 0, top: int = 0) -> tuple[int, int]:
+        """As `find`, once it is there."""
+        for _ in range(100):
+            place = self.find(colour, left, top)
+            if place:
+                return place
+            time.sleep(0.1)
+        raise SystemExit(f"nothing on the screen has the colour {colour}")
+
+    def _environment(self) -> dict[str, str]:
+        return {"DISPLAY": self.display, "PATH": "/usr/bin:/bin"}
+
+
+@contextlib.contextmanager
+def virtual_screen(display: str = ":78") -> Iterator[Screen]:
+    """A screen that is there until the block ends."""
+    size = f"{WIDTH}x{HEIGHT}x24"
+    command = ["Xvfb", display, "-screen", "0", size, "-nolisten", "tcp"]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(2)
+        yield Screen(display)
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@dataclass
+class App:
+    """The app on the screen; `marks` are its own notes of when what happened."""
+
+    process: psutil.Popen
+    report_path: Path
+    started_at: float
+    report: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> dict[str, float]:
+        """The times of what happened so far, in seconds since 1970, by name; the newest of a name."""
+        with contextlib.suppress(OSError, ValueError):  # it is just being written
+            self.report = json.loads(self.report_path.read_text(encoding="utf-8"))
+        return dict(self.report.get("marks", ()))  # type: ignore[call-overload]
+
+    def await_mark(self, name: str, limit_s: float = 60) -> float:
+        """When `name` happened."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            marks = self.marks
+            if name in marks:
+                return marks[name]
+            if self.process.poll() is not None:
+                raise SystemExit(f"the app ended with {self.process.returncode} before {name!r}")
+            time.sleep(_POLL_S)
+        raise SystemExit(f"{name!r} did not happen in {limit_s:g} s; {self.marks}")
+
+    def await_end(self, limit_s: float = 20) -> float:
+        """The seconds until the app was gone, with every process of it."""
+        family = [self.process, *self.process.children(recursive=True)]
+        started = time.monotonic()
+        code = self.process.wait(limit_s)
+        left = psutil.wait_procs(family[1:], timeout=5)[1]
+        if code or left:
+            raise SystemExit(f"the app ended with {code}, and {left} are still there")
+        return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def started(program: Path, screen: Screen, environment: Mapping[str, str], *options: str) -> Iterator[App]:
+    """The app, from its start; it is killed if the block leaves it there."""
+    report = Path(environment["HOME"]) / f"gaps-{time.time_ns()}.json"
+    command = [str(program), "--measure-gaps", str(report), *options]
+    at = time.time()
+    process = psutil.Popen(command, env={**environment, "DISPLAY": screen.display}, cwd="/")
+    try:
+        yield App(process, report, at)
+    finally:
+        if process.poll() is None:
+            for child in (*process.children(recursive=True), process):
+                child.kill()
