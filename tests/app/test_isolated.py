@@ -59,7 +59,7 @@ def faulty(nano_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Isolate
 
 def wrong(fault: int) -> Request:
     """A request at which the faulty engine goes wrong so."""
-    return Request([5, 6, 7, WRONG, fault], Sampling(max_tokens=3))
+    return Request([fault, 6, 7, WRONG, fault], Sampling(max_tokens=3))  # no beginning in common
 
 
 def crash_of(call: Callable[[], object]) -> EngineCrashed:
