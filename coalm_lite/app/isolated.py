@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from queue import Empty, SimpleQueue
 
 from coalm_lite.app.answering import Tell, events_of
-from coalm_lite.app.child import LOOK_S, Child
+from coalm_lite.app.child import LOOK_S, Child, Hear
 from coalm_lite.app.desks import DeskState
 from coalm_lite.app.messages import Ask, Loaded, Open, Ready, Stop, Tokenize, Value, frame, packed, unpacked
 from coalm_lite.app.opening import ModelSpec
@@ -202,7 +202,7 @@ class _Children:
                 raise said.error
             return said.value
 
-    def _ask(self, make: Callable[[int], list[bytes]], hear: Callable[[object], object]) -> tuple[Child, int]:
+    def _ask(self, make: Callable[[int], list[bytes]], hear: Hear) -> tuple[Child, int]:
         """Send to the child that runs; if it has ended just now, to the next."""
         while True:
             child = self._running(lambda said: None)
