@@ -114,7 +114,7 @@ def main() -> None:
     scratch = parser.parse_args().scratch.absolute()
     for name in UNWANTED:
         (scratch / "beside" / name).mkdir(parents=True, exist_ok=True)
-        (scratch / "beside" / name / "__init__.py").write_text("raise ImportError('not wanted')\n", encoding="utf-8")
+        (scratch / "beside" / name / "__init__.py").write_text("def freeze_includes(): return []\n", encoding="utf-8")
     app = scratch / "app.py"
     app.write_text(APP, encoding="utf-8")
     os.environ["PYTHONPATH"] = str(scratch / "beside")
