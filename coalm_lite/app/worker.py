@@ -192,7 +192,8 @@ def main() -> None:
     wire = take_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(RuntimeError, ValueError, OSError):  # a program without a console may have no such stream
-        faulthandler.enable(_STANDARD_ERROR)
+        # Of the thread at fault alone: reading the stacks of threads that run could end in a fault of its own.
+        faulthandler.enable(_STANDARD_ERROR, all_threads=False)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _dump_no_core()
     Worker(wire).run()
