@@ -60,14 +60,20 @@ class Frozen:
 
 def freeze(script: Path, scratch: Path, name: str, *options: str) -> Frozen:
     """The script frozen below `scratch`."""
+    scratch.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     places = ("--distpath", str(scratch / "dist"), "--workpath", str(scratch / "work"), "--specpath", str(scratch))
-    command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN", "--name", name]
-    subprocess.run([*command, *places, *options, str(script)], check=True, timeout=1800)
+    program = str(Path(sys.executable).with_name("pyinstaller"))
+    command = [program, "--noconfirm", "--log-level", "WARN", "--name", name]
+    subprocess.run([*command, *places, *options, str(script)], check=True, cwd=scratch, timeout=1800)
     made = scratch / "dist" / name
     files = [path for path in made.rglob("*") if path.is_file() and not path.is_symlink()] if made.is_dir() else [made]
-    program = made / name if made.is_dir() else made
-    return Frozen(program, sum(path.stat().st_size for path in files), len(files), time.perf_counter() - started)
+    return Frozen(
+        made / name if made.is_dir() else made,
+        sum(path.stat().st_size for path in files),
+        len(files),
+        time.perf_counter() - started,
+    )
 
 
 def bare_environment(home: Path) -> dict[str, str]:

@@ -36,9 +36,11 @@ _FULL_VERSION = re.compile(r".+\.so\.\d+\.\d+.*")
 
 
 def modules_by_name() -> list[str]:
-    """The modules that coalm_lite imports by name: those of its public names, the dialects, and its children's."""
+    """The modules that coalm_lite names in texts: its public names' homes, dialects, children, and the grammars."""
     homes = {f"coalm_lite.{home}" for home in coalm_lite._HOMES.values()}
-    return sorted({*homes, *(f"coalm_lite.dialects.{name}" for name in dialects.NAMES), *CHILDREN})
+    return sorted(
+        {*homes, *(f"coalm_lite.dialects.{name}" for name in dialects.NAMES), *CHILDREN, "coalm_lite.grammars"}
+    )
 
 
 def commands_by_name() -> list[str]:

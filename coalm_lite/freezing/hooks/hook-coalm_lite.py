@@ -7,4 +7,5 @@ from coalm_lite.freezing.contents import NEVER_NEEDED, modules_by_name
 hiddenimports = modules_by_name()
 excludedimports = list(NEVER_NEEDED)
 datas = collect_data_files("coalm_lite", excludes=["freezing/**"])
+datas += collect_data_files("coalm_lite.grammars")  # which lie elsewhere in an editable installation
 datas += copy_metadata("coalm-lite") + copy_metadata("llama-cpp-python")

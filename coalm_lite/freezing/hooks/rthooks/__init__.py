@@ -1,0 +1,1 @@
+"""What a frozen app runs before its own code."""
