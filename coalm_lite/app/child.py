@@ -6,6 +6,7 @@ it; one keeps the last lines of its standard error. Its end, or what is taken fo
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -188,7 +189,7 @@ class Child:
             hearers = [*self._hearers.values()]
             self._hearers.clear()
         for hear in hearers:
-            hear(Failed(error))
+            hear(Failed(copy.copy(error)))  # each is raised in a thread of its own
 
 
 def _started() -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ that were in work, and anything unforeseen ends the thread, tells all of them, a
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -145,7 +146,7 @@ class EngineThread:
 
     def _check(self) -> None:
         if self._end is not None:
-            raise type(self._end)(self._end.message, self._end.hint)
+            raise copy.copy(self._end)
 
     def _call(self, job: Callable[[], T], cancel: Cancel) -> T:
         errand = _Errand(job)
@@ -233,7 +234,7 @@ class EngineThread:
             for _ in in_work:
                 self._tally.count(Failed(error))
         for asked in in_work:
-            asked.tell(Failed(error))
+            asked.tell(Failed(copy.copy(error)))  # each is raised in a thread of its own
 
     def _refuse_the_rest(self, end: CoalmError) -> None:
         while True:

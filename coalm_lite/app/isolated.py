@@ -7,6 +7,7 @@ engine runs here, so tokens are the child's work too.
 
 from __future__ import annotations
 
+import copy
 import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
@@ -219,7 +220,7 @@ class _Children:
 
         with self._gate:
             if self._closed is not None:
-                raise DecodingError(self._closed.message, self._closed.hint)
+                raise copy.copy(self._closed)
             if self._child is None or self._child.ended:
                 self._loaded = False
                 self._grammars = SentGrammars()
