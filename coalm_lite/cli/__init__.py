@@ -24,6 +24,7 @@ PROGRAM = "coalm-lite"
 COMMANDS = {
     "chat": "Talk with a model that calls tools.",
     "run": "Answer one request, for scripts.",
+    "serve": "Serve a model to programs, in OpenAI's protocol.",
     "pull": "Fetch a model from the Hugging Face Hub.",
     "list": "List the models on this machine.",
     "show": "Show what is known of a model on this machine.",

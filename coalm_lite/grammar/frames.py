@@ -24,7 +24,7 @@ from coalm_lite.grammar.strings import StringRules
 from coalm_lite.grammar.syntax import JSON, PYTHON, Syntax
 from coalm_lite.types import Message, ToolSpec
 
-Wanted: TypeAlias = Literal["any", "some", "one"]
+Wanted: TypeAlias = Literal["any", "some", "one", "one or none"]
 _SYNTAXES = {"bfcl": PYTHON, "cra": PYTHON, "dst": JSON, "hammer": JSON}
 _NOT_IN_BARE_NAMES = frozenset("()[]{},'\"=:\\")
 _REMEMBERED = 64
@@ -48,10 +48,10 @@ def compile_frame(
 ) -> Grammar:
     """The grammar of what `fill_frame` gives, with a check: `read` must find valid calls alone in a text.
 
-    `wanted`: "some" leaves out what is no call, "one" more than one call too; UsageError where there is no tool then.
-    Other errors as for `fill_frame`. The same tools give the same object.
+    `wanted`: "some" leaves out what is no call, "one or none" more than one call, "one" both; UsageError where a call is
+    wanted and there is no tool. Other errors as for `fill_frame`. The same tools give the same object.
     """
-    if wanted != "any" and not tools:
+    if wanted in ("some", "one") and not tools:
         raise UsageError("a call is wanted, and there are no tools", "Give a tool.")
     return _checked(*_keys(dialect, tools), read, wanted)
 
@@ -92,9 +92,9 @@ def _filled(dialect: str, tools: tuple[tuple[str, str], ...], wanted: Wanted) ->
     if not tools:
         del frame["calls"]
         return Grammar({rule: _without_calls(body) for rule, body in frame.items()}, (), _no_check, "")
-    if wanted != "any":
+    if wanted in ("some", "one"):
         frame = {rule: _calls_alone(body) for rule, body in frame.items()}
-    if wanted == "one":
+    if wanted in ("one", "one or none"):
         frame["calls"] = _without_repeats(frame["calls"])
     rules: dict[str, ir.Expression] = {**frame, "call": ir.EMPTY, **_frame(syntax.name), **_frame("values")}
     strings = StringRules(syntax, rules)

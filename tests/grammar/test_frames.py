@@ -173,6 +173,8 @@ def test_a_call_can_be_demanded_and_more_than_one_refused(dialect: str) -> None:
     for text in NO_CALL[dialect]:
         assert not some.accepts(text)
         assert not single.accepts(text)
+    at_most_one = compile_frame(dialect, TOOLS, read, "one or none")
+    assert [at_most_one.accepts(text) for text in (one, two, NO_CALL[dialect][0])] == [True, False, True]
     assert compile_frame(dialect, TOOLS, read).accepts(NO_CALL[dialect][0])  # the rules are each wish's own
     with pytest.raises(UsageError, match="no tools"):
         compile_frame(dialect, [], read, "some")

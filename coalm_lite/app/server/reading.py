@@ -1,0 +1,55 @@
+"""A request's body, as bytes, to a `ChatRequest`; whatever is wrong is a Refusal that names the place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from coalm_lite.app.server.chat_request import REASONS, ChatRequest
+from coalm_lite.app.server.refusal import Refusal
+from coalm_lite.tools.schema import shown
+
+# What pydantic adds to a place for the branch of a union that it tried.
+_BRANCHES = ("str", "list[", "literal[", "constrained-", "function-", "nullable")
+
+
+def read_chat_request(body: bytes) -> ChatRequest:
+    """The request; Refusal 400 for what is no JSON, no object, or not of its form."""
+    try:
+        value = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Refusal(400, f"the body is no JSON: {error}", code="invalid_json") from error
+    if not isinstance(value, dict):
+        raise Refusal(400, f"the body is a JSON object, not {shown(value)}", code="invalid_json")
+    try:
+        request = ChatRequest.model_validate(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        raise _refusal(max(details, key=lambda each: len(each["loc"]))) from error
+    if request.stream_options is not None and not request.stream:
+        raise Refusal(400, "stream_options: there is no stream; give stream: true", "stream_options", "invalid_value")
+    return request
+
+
+def _refusal(detail: ErrorDetails) -> Refusal:
+    place = place_of([part for part in detail["loc"] if not _is_branch(part)])
+    name = place.rpartition(".")[2]
+    if detail["type"] == "missing":
+        return Refusal(400, f"{place}: it is missing", place, "missing_required_parameter")
+    found = shown(detail["input"])
+    problem = REASONS.get(name, detail["msg"][:1].lower() + detail["msg"][1:])
+    code = "unsupported_parameter" if name in REASONS else "invalid_value"
+    return Refusal(400, f"{place}: {problem}; got {found}", place, code)
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether a part of pydantic's place names no part of the body: a role's or a type's model, or a union's option."""
+    tags = ("system", "developer", "user", "assistant", "tool", "text", "json_object")
+    return isinstance(part, str) and (part in tags or part[:1].isupper() or part.startswith(_BRANCHES))
+
+
+def place_of(parts: Sequence[int | str]) -> str:
+    """`messages[1].content[0].type`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
