@@ -48,8 +48,8 @@ def compile_frame(
 ) -> Grammar:
     """The grammar of what `fill_frame` gives, with a check: `read` must find valid calls alone in a text.
 
-    `wanted`: "some" leaves out what is no call, "one or none" more than one call, "one" both; UsageError where a call is
-    wanted and there is no tool. Other errors as for `fill_frame`. The same tools give the same object.
+    `wanted`: "some" leaves out what is no call, "one or none" more than one call, "one" both; UsageError where a call
+    is wanted and there is no tool. Other errors as for `fill_frame`. The same tools give the same object.
     """
     if wanted in ("some", "one") and not tools:
         raise UsageError("a call is wanted, and there are no tools", "Give a tool.")
