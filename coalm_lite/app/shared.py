@@ -5,6 +5,7 @@ A native abort still ends the program; `IsolatedDesk` is the desk that outlives 
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import Generator, Sequence
 
@@ -29,8 +30,11 @@ class SharedDesk(ClosedAtExit):
     def __init__(self, engine: Engine, prefixes: SnapshotFolder | None = None) -> None:
         self._info = engine.info
         self._thread = EngineThread(engine, prefixes)
-        # Made after the engine's own finalizer, so it runs before: the thread ends first, then the engine is freed.
-        self._close = weakref.finalize(self, self._thread.close)
+        # At the program's end the thread must have ended before engines and grammars are freed, which their finalizers
+        # do, the last made first: functions of atexit that were registered after those run before all of them.
+        self._close = weakref.finalize(self, _close, self._thread)
+        self._close.atexit = False
+        atexit.register(self._thread.close)
 
     @property
     def info(self) -> ModelInfo:
@@ -61,3 +65,8 @@ class SharedDesk(ClosedAtExit):
         """End the answers in work, and free the engine."""
         self._close()
         self._thread.close()  # for a thread that comes while another closes: it waits too
+
+
+def _close(thread: EngineThread) -> None:
+    atexit.unregister(thread.close)
+    thread.close()

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
+from typing import NoReturn
 
 from coalm_lite.app.engine_thread import EngineThread
 from coalm_lite.app.messages import (
@@ -43,6 +44,7 @@ from coalm_lite.decoding.guide import TextGrammar
 from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Piece, Request
 from coalm_lite.errors import CoalmError
 from coalm_lite.runtime.base import Cancel, Cancelled, ManySequences
+from coalm_lite.runtime.progress import PROGRESS
 
 _BROKEN = 70  # the exit status for an engine that failed in a way that nobody foresaw (EX_SOFTWARE)
 _STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR = range(3)
@@ -59,7 +61,7 @@ class Worker:
         self._cancels: dict[int, Cancel] = {}
 
     def run(self) -> None:
-        """Load what the first message names, then do what the others say; never returns once it is loaded."""
+        """Load what the first message names, then do what the others say; returns if it cannot be loaded."""
         opening = self._wire.read()
         assert isinstance(opening, Open)
         threading.Thread(target=self._listen, name="coalm-lite-listen", daemon=True).start()
@@ -78,6 +80,8 @@ class Worker:
                 self._hear(self._wire.read())
         except (EOFError, OSError):
             os._exit(0)
+        except BaseException:  # a process that hears nothing any more must not live on
+            _end_at_fault()
 
     def _hear(self, message: object) -> None:
         if isinstance(message, Ping):
@@ -92,9 +96,9 @@ class Worker:
             self._inbox.put(message)
 
     def _progress(self) -> int:
-        library = sys.modules.get("coalm_lite.runtime.llamacpp.library")  # not there yet, or never, with other engines
+        """Grows with each module that is imported, tensor that is loaded, and batch."""
         batches = self._engine.batches if self._engine is not None else 0
-        return batches + (library.PROGRESS.count if library is not None else 0)
+        return len(sys.modules) + PROGRESS.count + batches
 
     def _outlive(self, engine: EngineThread) -> None:
         """An engine that ended by itself has told its answers; the process ends, so that a fresh one is started."""
@@ -188,15 +192,26 @@ def take_streams() -> Wire:
 
 
 def main() -> None:
-    """Serve the parent."""
+    """Serve the parent; ends without Python's own end, which would free the engine under a thread that uses it."""
     wire = take_streams()
+    PROGRESS.watched = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(RuntimeError, ValueError, OSError):  # a program without a console may have no such stream
         # Of the thread at fault alone: reading the stacks of threads that run could end in a fault of its own.
         faulthandler.enable(_STANDARD_ERROR, all_threads=False)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _dump_no_core()
-    Worker(wire).run()
+    try:
+        Worker(wire).run()
+    except BaseException:
+        _end_at_fault()
+    os._exit(0)
+
+
+def _end_at_fault() -> NoReturn:
+    """Leave the fault in the last lines, and end."""
+    logging.getLogger(__name__).exception("the engine's process failed")
+    os._exit(_BROKEN)
 
 
 def _dump_no_core() -> None:

@@ -13,3 +13,6 @@ class Progress:
     def __init__(self) -> None:
         self.count = 0
         self.watched = False
+
+
+PROGRESS = Progress()  # of this process; here, so that it is at hand before llama.cpp is

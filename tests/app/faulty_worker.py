@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from coalm_lite.app import worker
 from coalm_lite.runtime.base import Cancel, Stretch
 from coalm_lite.runtime.llamacpp import LlamaEngine
-from coalm_lite.runtime.llamacpp.library import PROGRESS, ggml_library
+from coalm_lite.runtime.llamacpp.library import ggml_library
+from coalm_lite.runtime.progress import PROGRESS
 
 WRONG = 9
 ABORTS, HANGS, SLOW, FAILS, PRINTS = range(301, 306)
@@ -29,6 +30,7 @@ def hang() -> None:
 
 def slow() -> None:
     """Native code that takes long and gets on."""
+    assert PROGRESS.watched
     for _ in range(40):
         time.sleep(SLOW_S / 40)
         PROGRESS.count += 1

@@ -51,8 +51,8 @@ def isolated(nano_path: Path) -> Iterator[IsolatedDesk]:
 def faulty(nano_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedDesk]:
     """A desk whose engine goes wrong where it is asked to, and is soon found to hang."""
     monkeypatch.setattr(child, "WORKER", "tests.app.faulty_worker")
-    monkeypatch.setattr(child, "LOOK_S", 0.1)
-    monkeypatch.setattr("coalm_lite.app.isolated.LOOK_S", 0.1)
+    monkeypatch.setattr(child, "LOOK_S", 0.02)  # so often that it is also asked while it imports what it needs
+    monkeypatch.setattr("coalm_lite.app.isolated.LOOK_S", 0.02)
     with IsolatedDesk(spec_of(nano_path), hang_s=1.0) as opened:
         yield opened
 

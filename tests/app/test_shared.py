@@ -347,12 +347,18 @@ def test_a_generator_keeps_its_desk(nano_path: Path) -> None:
 
 @pytest.mark.parametrize("held_by", ["desk, answer = open()", "answer = open()[1]"])
 def test_a_program_ends_in_the_middle_of_an_answer_without_a_close(nano_path: Path, held_by: str) -> None:
+    """Also when the thread is in native code of a grammar, which has a finalizer of its own."""
     code = f"""
+import time
 from pathlib import Path
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.decoding.scheduler import Request
 from coalm_lite.runtime.llamacpp import LlamaEngine
+from coalm_lite.runtime.llamacpp.constraint import LlamaConstraint
 from coalm_lite.types import Sampling
+
+accept = LlamaConstraint.accept
+LlamaConstraint.accept = lambda *given: (time.sleep(0.05), accept(*given))[1]
 
 def open():
     desk = SharedDesk(LlamaEngine.load(Path({str(nano_path)!r}), threads=1))

@@ -19,9 +19,8 @@ from coalm_lite.errors import DecodingError, ModelError, UsageError
 from coalm_lite.runtime.base import Cancel, Cancelled
 from coalm_lite.runtime.gguf_header import read_header
 from coalm_lite.runtime.llamacpp import LlamaEngine, library
-from coalm_lite.runtime.llamacpp.library import PROGRESS
 from coalm_lite.runtime.model_file import check_model_file
-from coalm_lite.runtime.progress import Progress
+from coalm_lite.runtime.progress import PROGRESS, Progress
 from coalm_lite.types import Segment
 from tests.gguf_models import SPECIAL, vocabulary, write_tiny_model
 

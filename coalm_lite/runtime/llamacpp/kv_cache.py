@@ -16,7 +16,8 @@ import numpy as np
 from coalm_lite.errors import DecodingError
 from coalm_lite.runtime.base import Cancel, Cancelled, Stretch, check_room
 from coalm_lite.runtime.cells import Cells
-from coalm_lite.runtime.llamacpp.library import LOG, PROGRESS, native, start_llama, watched_abort
+from coalm_lite.runtime.llamacpp.library import LOG, native, start_llama, watched_abort
+from coalm_lite.runtime.progress import PROGRESS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,11 +14,10 @@ import llama_cpp.llama_cpp as native
 from llama_cpp._ctypes_extensions import load_shared_library
 
 from coalm_lite.runtime.llama_log import LlamaLog
-from coalm_lite.runtime.progress import Progress
+from coalm_lite.runtime.progress import PROGRESS
 
 __all__ = [
     "LOG",
-    "PROGRESS",
     "ggml_library",
     "llama_build",
     "loading_goes_on",
@@ -29,7 +28,6 @@ __all__ = [
 ]
 
 LOG = LlamaLog()
-PROGRESS = Progress()
 _take_log = native.llama_log_callback(LOG.take)  # held here: llama.cpp keeps only its address
 
 
