@@ -74,7 +74,7 @@ class Turn(Generic[Item]):
 
     def play(self) -> None:
         """Do the work; what a cancel leaves to do is done, though nobody listen."""
-        _inside.set((*_inside.get(), self))
+        within = _inside.set((*_inside.get(), self))
         try:
             if not self._dropped:
                 for item in self._work(self.cancel):
@@ -82,6 +82,8 @@ class Turn(Generic[Item]):
             self.end()
         except BaseException as error:  # the asker's to handle, on the asker's thread
             self.end(error)
+        finally:
+            _inside.reset(within)  # else turn and context would hold each other, and the model
 
     def _give(self, item: Item) -> None:
         with self._lock:
