@@ -7,12 +7,15 @@ answer soon, it is ended here, and what the engine still says of it is not heard
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Piece, Request
+from coalm_lite.errors import DecodingError
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.types import Timings
 
@@ -27,14 +30,26 @@ def events_of(
 ) -> Generator[Piece | Generated, None, None]:
     """The events of `request`, handed to `submit` with a cancel of its own; raises its error.
 
-    `look` is called every `look_s` seconds without an event: whether whoever computes is still at it.
+    `look` is called every `look_s` seconds without an event: whether whoever computes is still at it. What could end a
+    thread that many share is refused before: a sampling that means nothing (UsageError), a prompt that is no tokens
+    (DecodingError).
     """
+    _check(request)
     asker = _Asker(request)
     try:
         submit(replace(request, cancel=asker.own), asker.box.put)
         yield from asker.events(look, look_s)
     finally:
         asker.leave()
+
+
+def _check(request: Request) -> None:
+    Sampler(request.sampling)
+    for tokens in (request.prompt, request.recorded):
+        try:
+            array("i", tokens)
+        except (TypeError, OverflowError) as error:
+            raise DecodingError(f"a prompt is a sequence of tokens: {error}", "Make it with `tokenize`.") from error
 
 
 class _Asker:

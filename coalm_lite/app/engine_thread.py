@@ -20,7 +20,6 @@ from coalm_lite.app.desks import DeskState
 from coalm_lite.app.prefixes import ready_among
 from coalm_lite.app.tally import Tally
 from coalm_lite.decoding.prefix import Outcome
-from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Piece, Request, Scheduler
 from coalm_lite.errors import CoalmError, DecodingError
 from coalm_lite.runtime.base import Cancel, Cancelled, Engine, ManySequences, TokenizesBeside
@@ -91,11 +90,10 @@ class EngineThread:
         self._thread.start()
 
     def submit(self, request: Request, tell: Tell) -> None:
-        """Take a request; `tell` hears its events on the engine's thread and must neither wait nor raise.
+        """Take a request that `answering` checked; raises the thread's end once it has ended.
 
-        UsageError for a sampling that means nothing; raises the thread's end once it has ended.
+        `tell` hears its events on the engine's thread, and must neither wait nor raise.
         """
-        Sampler(request.sampling)
         with self._gate:
             self._check()
             self._handed_in += 1

@@ -21,7 +21,6 @@ from coalm_lite.app.opening import ModelSpec
 from coalm_lite.app.sent_grammars import SentGrammars
 from coalm_lite.app.tally import Tally
 from coalm_lite.decoding.prefix import Outcome
-from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request
 from coalm_lite.errors import CoalmError, DecodingError, UsageError
 from coalm_lite.runtime.base import Cancel, Cancelled
@@ -127,13 +126,12 @@ class _Children:
             )
 
     def submit(self, request: Request, tell: Tell) -> None:
-        """Send a request; UsageError for what cannot be sent or means nothing."""
+        """Send a request; UsageError for what cannot be sent."""
         if request.sampler is not None:
             raise UsageError(
                 "a request with a sampler of its own cannot go to an engine in another process",
                 "Use Sampling, or a desk that is not isolated.",
             )
-        Sampler(request.sampling)
         prompt, recorded = packed(request.prompt), packed(request.recorded)
 
         def messages(number: int) -> list[bytes]:

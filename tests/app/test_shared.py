@@ -172,12 +172,14 @@ def test_an_error_of_a_request_is_its_own(desk: SharedDesk) -> None:
             (too_long, ContextFullError),
             (wrong, UsageError),
             (unknown, DecodingError),
+            (replace(good, prompt=["hotel"]), DecodingError),
+            (replace(good, prompt=[1 << 40]), DecodingError),
             (no_grammar, DecodingError),
         ):
             with pytest.raises(error):
                 text_of(desk, request)
         assert [each.result(SOON_S) for each in fine] == [expected] * 2
-    assert desk.state.failed == 3  # the sampling was refused before it came in
+    assert desk.state.failed == 3  # the others were refused before they came in
 
 
 def test_an_error_of_a_batch_ends_what_is_in_work_and_the_desk_goes_on(held: tuple[HeldEngine, SharedDesk]) -> None:
