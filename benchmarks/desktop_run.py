@@ -102,6 +102,7 @@ class Run:
     def stop(self, app: App, turn: int) -> float:
         """Seconds from the stop, pressed in mid-answer, to the turn's end."""
         self.begin(app, turn)
+        self.screen.tool("sleep", "1.5")
         self.shot(f"3-mid-answer-{turn}")
         if turn == 1:
             self.screen.click(STOP)

@@ -102,8 +102,10 @@ class Conversation(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give bubbles and cards their room."""
         super().resizeEvent(event)
-        for widget in (*self.findChildren(Bubble), *self.findChildren(CallCard)):
-            widget.fit(self._room())
+        for bubble in self.findChildren(Bubble):
+            bubble.fit(self._room())
+        for card in self.findChildren(CallCard):
+            card.fit(self._room())
 
     def _room(self) -> int:
         return self.viewport().width() - 2 * _MARGIN

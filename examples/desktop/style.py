@@ -69,9 +69,12 @@ def colours(palette: QPalette) -> Colours:
 
 def _mix(one: QColor, other: QColor, share: float) -> QColor:
     """`one` with a share of the other."""
-    parts = zip(one.getRgb(), other.getRgb(), strict=True)
-    red, green, blue, _ = (round(a + (b - a) * share) for a, b in parts)
-    return QColor(red, green, blue)
+    parts = [round(a + (b - a) * share) for a, b in zip(_parts(one), _parts(other), strict=True)]
+    return QColor(*parts)
+
+
+def _parts(colour: QColor) -> tuple[int, int, int]:
+    return colour.red(), colour.green(), colour.blue()
 
 
 def _contrast(one: QColor, other: QColor) -> float:
@@ -81,8 +84,11 @@ def _contrast(one: QColor, other: QColor) -> float:
 
 
 def _luminance(colour: QColor) -> float:
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.getRgbF()[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    red, green, blue = (
+        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+        for share in (part / 255 for part in _parts(colour))
+    )
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
 
 
 def sheet(c: Colours) -> str:

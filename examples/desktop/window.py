@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 
 from PySide6.QtCore import QEvent, Qt, QThread, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent
@@ -45,7 +45,6 @@ class MainWindow(QMainWindow):
         self._turn = 0
         self._busy = self._writing = self._closing = self._painted = False
         self._said = ""
-        self._sent_at = 0.0
         self._conversation = Conversation(SUGGESTIONS, self._send)
         self._composer = Composer()
         self._composer.sent.connect(self._send)
@@ -141,7 +140,8 @@ class MainWindow(QMainWindow):
         self._model = model
         self._doing("opening the model")
         self._composer.set_enabled(False)
-        self._models.setText(model)
+        self._models.setText(Path(model).name)
+        self._models.setToolTip(f"{model} (Ctrl+M)")
         self._status.setText("Opening the model...")
         self._talk.open_wanted.emit(model)
 
@@ -155,13 +155,14 @@ class MainWindow(QMainWindow):
         self._doing("idle")
         self._status.setText("No model is open")
         ways = {"Try again": lambda: self._open(model), "Choose another model": self._choose_model}
-        self._conversation.add(Notice(f"{model} could not be opened: {error.message}", error.hint, ways))
+        self._conversation.add(notice := Notice(_sentence(error.message), error.hint, ways))
+        notice.take_focus()
 
     def _send(self, text: str) -> None:
         if self._busy or not text:
             return
         self._turn += 1
-        self._said, self._sent_at = text, time.perf_counter()
+        self._said = text
         self._conversation.add_mine(text)
         self._set_busy(True)
         self._mark(f"sent {self._turn}")
@@ -219,11 +220,8 @@ class MainWindow(QMainWindow):
         self._status.setText("The last turn did not work")
         said = self._said
         ways = {"Send it again": lambda: self._send(said), "Change it": lambda: self._composer.put(said)}
-        message, hint = error.message, error.hint
-        if isinstance(error, EngineCrashed):
-            message = f"The engine stopped. {message}"
-            hint = f"The conversation is kept, and the next turn starts a fresh engine. {hint}".strip()
-        self._conversation.add(notice := Notice(message, hint, ways))
+        hint = f"The conversation is kept. {error.hint}" if isinstance(error, EngineCrashed) else error.hint
+        self._conversation.add(notice := Notice(_sentence(error.message), hint, ways))
         notice.take_focus()
 
     def _set_busy(self, busy: bool) -> None:
@@ -251,3 +249,8 @@ class MainWindow(QMainWindow):
     def _doing(self, name: str) -> None:
         if self._meter:
             self._meter.doing = name
+
+
+def _sentence(message: str) -> str:
+    """A message as a sentence; the library's begin like a line of a log."""
+    return message[:1].upper() + message[1:]
