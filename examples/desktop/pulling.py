@@ -7,7 +7,6 @@ from threading import Event, Thread
 
 from PySide6.QtCore import QObject, Signal
 
-from coalm_lite import CoalmError
 from coalm_lite.hub.client import HubClient
 from coalm_lite.hub.progress import Progress
 from coalm_lite.pull.fetch import fetch
@@ -15,6 +14,7 @@ from coalm_lite.pull.licenses import accept
 from coalm_lite.pull.plan import PullPlan, gigabytes, plan_pull
 from coalm_lite.store.cache import HubCache
 from offers import offers
+from talk import told
 
 _STAGES = {"fetching": "fetching", "hashing": "checking", "waiting": "waiting", "converting": "building"}
 
@@ -36,8 +36,8 @@ class Listing(QObject):
     def _run(self) -> None:
         try:
             found = offers()
-        except CoalmError as error:
-            self.failed.emit(error)
+        except Exception as error:  # as below
+            self.failed.emit(told(error))
         else:
             self.found.emit(found)
 
@@ -82,11 +82,11 @@ class Pull(QObject):
             name = self._pulled()
         except _StoppedError:
             self.stopped.emit()
-        except CoalmError as error:
+        except Exception as error:  # whatever went wrong, the dialog must not wait for ever
             if self._stop.is_set():
                 self.stopped.emit()
             else:
-                self.failed.emit(error)
+                self.failed.emit(told(error))
         else:
             self.done.emit(name)
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -61,6 +62,8 @@ class Talk(QObject):
         self._assistant: Assistant | None = None
         self._question: Question | None = None
         self._turn = self._stopped = 0
+        self._folder = TemporaryDirectory(prefix="coalm-desktop-")
+        self._saved = Path(self._folder.name) / "conversation.json"
         self.open_wanted.connect(self._open)
         self.send_wanted.connect(self._send)
         self.close_wanted.connect(self._close)
@@ -76,12 +79,17 @@ class Talk(QObject):
 
     @Slot(str)
     def _open(self, model: str) -> None:
-        """Close the model that is open and open this one."""
+        """Close the model that is open, and open this one to go on with the conversation."""
+        if self._assistant is not None:
+            self._assistant.save(self._saved)
         self._free()
         try:
             self._assistant = self._assistant_of(model)
-        except CoalmError as error:
-            self.open_failed.emit(model, error)
+            if self._saved.is_file():
+                self._assistant.load(self._saved)
+        except Exception as error:  # whatever went wrong, the window must not wait for ever
+            self._free()
+            self.open_failed.emit(model, told(error))
         else:
             self.opened.emit(model)
 
@@ -97,7 +105,7 @@ class Talk(QObject):
 
     @Slot(int, str)
     def _send(self, turn: int, text: str) -> None:
-        assert self._assistant is not None  # the window offers no composer before `opened`
+        assert self._assistant is not None  # the window sends nothing before `opened`
         self._turn = turn
         if self._stopped >= turn:  # stopped before it began
             self.happened.emit(turn, TurnDone("", "cancelled", Timings()))
@@ -105,8 +113,8 @@ class Talk(QObject):
         try:
             for event in self._assistant.send(text):
                 self.happened.emit(turn, event)
-        except CoalmError as error:
-            self.turn_failed.emit(turn, error)
+        except Exception as error:  # as above
+            self.turn_failed.emit(turn, told(error))
 
     def _approve(self, call: ToolCall) -> bool:
         """Whether the call may run; waits for the window, on the thread of the assistant's turns."""
@@ -125,9 +133,17 @@ class Talk(QObject):
     @Slot()
     def _close(self) -> None:
         self._free()
+        self._folder.cleanup()
         self.closed.emit()
 
     def _free(self) -> None:
         if self._assistant is not None:
             self._assistant.close()
             self._assistant = None
+
+
+def told(error: Exception) -> CoalmError:
+    """The error in a form that the window can show."""
+    if isinstance(error, CoalmError):
+        return error
+    return CoalmError(f"{type(error).__name__}: {error}", "This is a mistake in the app or in coalm-lite: report it.")

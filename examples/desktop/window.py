@@ -43,7 +43,7 @@ class MainWindow(QMainWindow):
         self._meter = meter
         self._model = ""
         self._turn = 0
-        self._busy = self._writing = self._closing = self._painted = False
+        self._ready = self._busy = self._writing = self._closing = self._painted = False
         self._said = ""
         self._conversation = Conversation(SUGGESTIONS, self._send)
         self._composer = Composer()
@@ -139,7 +139,7 @@ class MainWindow(QMainWindow):
     def _open(self, model: str) -> None:
         self._model = model
         self._doing("opening the model")
-        self._composer.set_enabled(False)
+        self._set_ready(False)
         self._models.setText(Path(model).name)
         self._models.setToolTip(f"{model} (Ctrl+M)")
         self._status.setText("Opening the model...")
@@ -149,7 +149,7 @@ class MainWindow(QMainWindow):
         self._mark("ready")
         self._doing("idle")
         self._status.setText("Ready, on this machine alone")
-        self._composer.set_enabled(True)
+        self._set_ready(True)
 
     def _open_failed(self, model: str, error: CoalmError) -> None:
         self._doing("idle")
@@ -159,7 +159,10 @@ class MainWindow(QMainWindow):
         notice.take_focus()
 
     def _send(self, text: str) -> None:
-        if self._busy or not text:
+        if self._busy:
+            return
+        if not self._ready:
+            self._composer.put(text)  # for when a model is open
             return
         self._turn += 1
         self._said = text
@@ -223,6 +226,10 @@ class MainWindow(QMainWindow):
         hint = f"The conversation is kept. {error.hint}" if isinstance(error, EngineCrashed) else error.hint
         self._conversation.add(notice := Notice(_sentence(error.message), hint, ways))
         notice.take_focus()
+
+    def _set_ready(self, ready: bool) -> None:
+        self._ready = ready
+        self._composer.set_enabled(ready)
 
     def _set_busy(self, busy: bool) -> None:
         self._busy, self._writing = busy, False

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from coalm_lite.models import shipped_model_path
+
 pytest.importorskip("PySide6")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "desktop"
@@ -140,6 +142,16 @@ def test_after_the_engine_was_killed_the_turn_can_be_sent_again(user: User) -> N
     user.until(lambda: user.shows("Your stay at Juniper Lodge is booked"))
 
 
+def test_another_model_goes_on_with_the_conversation(user: User) -> None:
+    user.say(HOTEL)
+    user.until(lambda: user.shows("Shall I book it"))
+    user.until(lambda: "tokens in" in user.status())
+    user.window._open(str(shipped_model_path("coalm-nano.Q8_0.gguf")))  # as the picker does
+    user.say(BOOK)
+    user.press("Approve Book hotel")
+    user.until(lambda: user.shows("Your stay at Juniper Lodge is booked"))
+
+
 def test_closing_the_window_while_a_call_waits_is_clean(user: User) -> None:
     user.say(HOTEL)
     user.until(lambda: user.shows("Shall I book it"))
@@ -156,6 +168,8 @@ def test_a_model_that_is_not_there_says_so_and_another_can_be_chosen(qt: Any) ->
     driven.until(lambda: driven.shows("8b-q9"))
     assert driven.status() == "No model is open"
     assert driven._buttons("Choose another model")
+    driven.press(HOTEL)  # a suggestion
+    assert driven.status() == "No model is open"
     window.close()
     driven.until(lambda: driven.gone)
 
