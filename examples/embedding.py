@@ -5,7 +5,8 @@ from coalm_lite import Assistant, CallStarted, TextDelta
 
 def find_hotels(area: str) -> dict[str, object]:
     """Find hotels in a part of town."""
-    return {"count": 1, "hotels": [{"name": "Alm Lodge", "type": "hotel", "area": area, "stars": 4}]}
+    hotel = {"name": "Alm Lodge", "type": "hotel", "area": area, "pricerange": "cheap", "stars": 4}
+    return {"count": 1, "hotels": [hotel]}
 
 
 with Assistant("nano", tools=[find_hotels]) as assistant:
