@@ -3,12 +3,13 @@
 System and developer messages may stand anywhere; every dialect tells them at the prompt's beginning. Results may come
 in any order behind their calls, as long as all are there before anybody speaks again. A conversation ends with what the
 model is to answer: the user's words or a call's results. An assistant that spoke and called in one message did one
-after the other.
+after the other. A result that is JSON is spaced as models were trained to read it, whatever its writer's habit.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from pydantic_core import from_json
@@ -25,6 +26,9 @@ from coalm_lite.app.server.refusal import Refusal
 from coalm_lite.errors import ToolError
 from coalm_lite.tools import valid_name
 from coalm_lite.types import Message, ToolCall
+
+_JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[,:]|\s+|[^",:\s]+', re.DOTALL)
+_SPACED = {",": ", ", ":": ": "}
 
 
 def read_messages(given: Sequence[ChatMessage]) -> list[Message]:
@@ -67,7 +71,7 @@ def _take_result(message: ToolMessage, open_calls: dict[str, str | None], place:
         raise _refused(f"{place}.tool_call_id", problem)
     if found is not None:
         raise _refused(f"{place}.tool_call_id", f"{message.tool_call_id!r} has its result already")
-    open_calls[message.tool_call_id] = _text(message.content)
+    open_calls[message.tool_call_id] = spaced(_text(message.content))
 
 
 def _refuse_open(open_calls: dict[str, str | None], place: str) -> None:
@@ -105,6 +109,18 @@ def _call(call: AssistantCall, place: str) -> ToolCall:
     if not isinstance(arguments, dict):
         raise _refused(f"{place}.function.arguments", f"a JSON object is due, not {json.dumps(arguments)[:60]}")
     return ToolCall(name, arguments)
+
+
+def spaced(text: str) -> str:
+    """JSON with one space after each comma and colon and no other; what is no JSON object or list stays as it is."""
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        from_json(text)
+    except ValueError:
+        return text
+    parts = _JSON_PART.findall(text)
+    return "".join(_SPACED.get(part, part) for part in parts if not part.isspace())
 
 
 def _text(content: Content) -> str:

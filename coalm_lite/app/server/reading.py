@@ -11,8 +11,8 @@ from coalm_lite.app.server.chat_request import REASONS, ChatRequest
 from coalm_lite.app.server.refusal import Refusal
 from coalm_lite.tools.schema import shown
 
-# What pydantic adds to a place for the branch of a union that it tried.
-_BRANCHES = ("str", "list[", "literal[", "constrained-", "function-", "nullable")
+# What pydantic adds to a place: an option of a union that it tried, and the tag by which it chose one.
+_OPTIONS = ("list[", "literal[", "constrained-", "function-", "nullable")
 
 
 def read_chat_request(body: bytes) -> ChatRequest:
@@ -34,7 +34,7 @@ def read_chat_request(body: bytes) -> ChatRequest:
 
 
 def _refusal(detail: ErrorDetails) -> Refusal:
-    place = place_of([part for part in detail["loc"] if not _is_branch(part)])
+    place = place_of(_in_body(detail["loc"]))
     name = place.rpartition(".")[2]
     if detail["type"] == "missing":
         return Refusal(400, f"{place}: it is missing", place, "missing_required_parameter")
@@ -44,10 +44,18 @@ def _refusal(detail: ErrorDetails) -> Refusal:
     return Refusal(400, f"{place}: {problem}; got {found}", place, code)
 
 
-def _is_branch(part: int | str) -> bool:
-    """Whether a part of pydantic's place names no part of the body: a role's or a type's model, or a union's option."""
-    tags = ("system", "developer", "user", "assistant", "tool", "text", "json_object")
-    return isinstance(part, str) and (part in tags or part[:1].isupper() or part.startswith(_BRANCHES))
+def _in_body(place: Sequence[int | str]) -> list[int | str]:
+    """What of pydantic's place is one in the body."""
+    parts = list(place)
+    if parts[:1] == ["messages"]:
+        del parts[2:3]  # the role
+    elif parts[:1] == ["response_format"]:
+        del parts[1:2]  # the type
+    return [part for part in parts if isinstance(part, int) or not _is_option(part)]
+
+
+def _is_option(part: str) -> bool:
+    return part == "str" or part[:1].isupper() or part.startswith(_OPTIONS)
 
 
 def place_of(parts: Sequence[int | str]) -> str:
