@@ -63,7 +63,8 @@ def main() -> None:
         forced = model.bind_tools([find_hotels], tool_choice=choice).invoke("hello")
         assert forced.tool_calls[0]["name"] == "find_hotels", forced
     for method in ("json_schema", "function_calling"):
-        table = model.with_structured_output(Table, method=method).invoke("Book a table at Bella for 4 people on friday at 19:00.")
+        structured = model.with_structured_output(Table, method=method)
+        table = structured.invoke("Book a table at Bella for 4 people on friday at 19:00.")
         assert table == Table(name="Bella", people=4, day="friday", time="19:00"), (method, table)
     print(json.dumps({"client": f"langchain-openai {version('langchain-openai')}", "parts": 8, "passed": True}))
 

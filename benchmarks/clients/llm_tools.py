@@ -16,7 +16,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-TOOLS = '''
+TOOLS = """
 import json
 
 def find_hotels(area: str, pricerange: str = "", parking: bool = False) -> str:
@@ -24,7 +24,7 @@ def find_hotels(area: str, pricerange: str = "", parking: bool = False) -> str:
     found = {"name": "Juniper Lodge", "type": "guest house", "area": "north", "pricerange": "cheap", "stars": 2}
     found |= {"parking": True, "internet": True, "phone": "01632 960102"}
     return json.dumps({"count": 1, "hotels": [found]})
-'''
+"""
 MODEL = """
 - model_id: town
   model_name: nano
@@ -49,7 +49,8 @@ def main() -> None:
             assert done.returncode == 0, done.stderr
             assert "Juniper Lodge" in done.stdout, done.stdout
             assert "find_hotels" in done.stderr, done.stderr
-        logs = subprocess.run([*llm, "logs", "-n", "0", "--json"], env=environment, capture_output=True, text=True, check=True)
+        asked = [*llm, "logs", "-n", "0", "--json"]
+        logs = subprocess.run(asked, env=environment, capture_output=True, text=True, check=True)
         calls = [call for entry in json.loads(logs.stdout) for call in entry["tool_calls"]]
         assert len(calls) == 2
         assert all(call["arguments"]["area"] == "north" for call in calls), calls

@@ -1,10 +1,10 @@
-"""The official `openai` Python client against `coalm-lite serve`: a tool-calling conversation, synchronous, streamed, async.
+"""The official `openai` Python client against `coalm-lite serve`: calls of tools, synchronous, streamed, async.
 
     pip install openai            # in an environment of its own
     coalm-lite serve nano --json  # tells URL and KEY
     python openai_python.py URL KEY
 
-Prints one JSON line; exit code 1 where something is not as it must be. TOOLS.json beside it is the demo town's.
+Prints one JSON line; exit code 1 where something is not as it must be. town_tools.json beside it is the demo town's.
 """
 
 from __future__ import annotations

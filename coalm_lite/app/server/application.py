@@ -45,7 +45,7 @@ class _Pages:
     def __init__(self, served: Served, counters: Counters, limits: Limits) -> None:
         self._served = served
         self._counters = counters
-        self._openapi = openapi_document(limits)
+        self._openapi = openapi_document(limits, served.name)
 
     def _entry(self) -> ModelEntry:
         served = self._served

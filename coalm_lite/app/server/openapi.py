@@ -31,8 +31,8 @@ _ERRORS = {
 _EVERYWHERE = ("400", "421", "403", "401")
 
 
-def openapi_document(limits: Limits) -> JsonObject:
-    """The whole description."""
+def openapi_document(limits: Limits, model: str) -> JsonObject:
+    """The whole description, of a server of this model."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -49,19 +49,21 @@ def openapi_document(limits: Limits) -> JsonObject:
             "/metrics": {"get": _metrics()},
         },
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas(model),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _schemas() -> JsonObject:
+def _schemas(model: str) -> JsonObject:
+    """The models' schemas; the name of the model that is served is the one that requests may give."""
     wanted = [(ChatRequest, "validation")]
     wanted += [
         (each, "serialization") for each in (ChatCompletion, ChatChunk, ErrorBody, Health, ModelEntry, ModelList)
     ]
     _, document = models_json_schema(wanted, ref_template=_REFERENCE + "{model}")  # type: ignore[arg-type]  # its literals
     schemas: JsonObject = document["$defs"]
+    document["$defs"][ChatRequest.__name__]["properties"]["model"]["enum"] = [model]
     return schemas
 
 

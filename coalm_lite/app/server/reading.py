@@ -24,13 +24,10 @@ def read_chat_request(body: bytes) -> ChatRequest:
     if not isinstance(value, dict):
         raise Refusal(400, f"the body is a JSON object, not {shown(value)}", code="invalid_json")
     try:
-        request = ChatRequest.model_validate(value)
+        return ChatRequest.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         raise _refusal(max(details, key=lambda each: len(each["loc"]))) from error
-    if request.stream_options is not None and not request.stream:
-        raise Refusal(400, "stream_options: there is no stream; give stream: true", "stream_options", "invalid_value")
-    return request
 
 
 def _refusal(detail: ErrorDetails) -> Refusal:
