@@ -94,12 +94,12 @@ class App:
             self.report = json.loads(self.report_path.read_text(encoding="utf-8"))
         return dict(self.report.get("marks", ()))  # type: ignore[call-overload]
 
-    def await_mark(self, name: str, limit_s: float = 60) -> float:
-        """When `name` happened."""
+    def await_mark(self, name: str, limit_s: float = 60, after: float = 0) -> float:
+        """When `name` happened, once it has (again, `after` a time)."""
         until = time.monotonic() + limit_s
         while time.monotonic() < until:
             marks = self.marks
-            if name in marks:
+            if marks.get(name, 0) > after:
                 return marks[name]
             if self.process.poll() is not None:
                 raise SystemExit(f"the app ended with {self.process.returncode} before {name!r}")
