@@ -46,7 +46,12 @@ _ONE_OR_MORE = click.IntRange(min=1)
     metavar="K",
     help="Log-probabilities kept a token, for runs with this one as --base.",
 )
-@click.option("--parallel", type=click.IntRange(1, 256), metavar="N", help="Answers at once. Default: 8.")
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Answers at once in a process. Default: 8, for a small model 1.",
+)
 @click.option("--context", type=_ONE_OR_MORE, metavar="N", help="Tokens of the longest prompt with its answer.")
 @click.option("--threads", type=_ONE_OR_MORE, metavar="N", help="CPU threads. Default: one a physical core.")
 @click.option("--model", "server_model", default="", metavar="NAME", help="Which of a server's models.")
@@ -63,7 +68,12 @@ _ONE_OR_MORE = click.IntRange(min=1)
     metavar="[ADDRESS]",
     help="Spread items over a Ray cluster; without ADDRESS over RAY_ADDRESS's, or one on this machine.",
 )
-@click.option("--workers", type=_ONE_OR_MORE, metavar="N", help="Models on the cluster. Default: one a node.")
+@click.option(
+    "--workers",
+    type=_ONE_OR_MORE,
+    metavar="N",
+    help="Processes with a model each. Default: one, for a small model one a core; on a cluster one a node.",
+)
 @click.option("--force", is_flag=True, help="Begin the run file anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print scores and speed as JSON.")
 @verbosity_options

@@ -60,6 +60,11 @@ class CheckedModel:
     header: GgufHeader
     folder: OnnxFolder | None = None
 
+    @property
+    def parameters(self) -> int:
+        """How many weights it has."""
+        return self.folder.parameters if self.folder else sum(prod(tensor.shape) for tensor in self.header.tensors)
+
 
 def check_model(path: Path) -> CheckedModel:
     """The model at `path`; ModelError for what is none."""
@@ -78,7 +83,7 @@ def model_facts(reference: ModelReference, model: CheckedModel) -> ModelFacts:
         path=reference.path,
         size_bytes=folder.size_bytes if folder else reference.path.stat().st_size,
         architecture=header.texts["general.architecture"],
-        parameters=folder.parameters if folder else sum(prod(tensor.shape) for tensor in header.tensors),
+        parameters=model.parameters,
         quant=folder.recipe if folder else quant_of(header),
         trained_context_tokens=trained_context_tokens(header),
         dialects=reference.dialects(header.texts),

@@ -53,7 +53,7 @@ def test_wrong_wishes_end_with_2_and_a_server_that_refuses_with_1(
         (("--model", "other"), "serves no model 'other'"),
         (("--threads", "2"), "are for models on this machine"),
         (("--ray",), "needs no cluster"),
-        (("--workers", "2"), "--workers is for a cluster"),
+        (("--workers", "2"), "--workers is for models that run here"),
     ):
         outcome = command_line("eval", served.address, "-o", path, *options)
         assert outcome.code == 2 and words in outcome.err, options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from coalm_lite.errors import EvalError, UsageError
@@ -12,13 +12,16 @@ from coalm_lite.evals.items import Item, Suite
 from coalm_lite.evals.run import Run, RunHeader
 from coalm_lite.evals.running.backend import Backend
 from coalm_lite.evals.running.header import Part, check_base, choose_dialect, run_header
-from coalm_lite.evals.running.opening import BackendOptions, is_server, open_backend, trained_dialects
-from coalm_lite.evals.running.ray_pool import RayPool, RayRunner
+from coalm_lite.evals.running.opening import BackendOptions, is_server, is_small, open_backend, trained_dialects
+from coalm_lite.evals.running.pool_runner import PoolRunner
+from coalm_lite.evals.running.process_pool import ProcessPool
+from coalm_lite.evals.running.ray_pool import RayPool
 from coalm_lite.evals.running.remote import chat_header
 from coalm_lite.evals.running.run_file import RunAppender, read_run
-from coalm_lite.evals.running.runner import BaseSteps, Progress, Runner, Speed, base_steps
+from coalm_lite.evals.running.runner import GROUP_ITEMS, BaseSteps, Progress, Runner, Speed, base_steps, groups
 from coalm_lite.evals.running.selection import draw
 from coalm_lite.evals.suites import DEFAULT_SUITE, open_suites
+from coalm_lite.runtime.options import this_machine
 from coalm_lite.store.locks import held
 
 
@@ -30,6 +33,7 @@ class Evaluation:
 
     `base`: the run whose answers are this one's drafts. `force` begins `output` anew whatever is there.
     `ray`: the address of a cluster that runs it, "" for RAY_ADDRESS or one on this machine; None for no cluster.
+    `workers`: processes with a model each, here or on the cluster; None for what suits the model.
     """
 
     model: str
@@ -61,7 +65,7 @@ def evaluate(
     parts = _parts(asked)
     base = read_run(asked.base) if asked.base else None
     tell(f"{asked.model}: {', '.join(map(_part_words, parts))}")
-    with _opened(asked, tell) as model:
+    with _opened(asked, parts, tell) as model:
         header = run_header(model, parts, seed=asked.seed, base=asked.base)
         if asked.backend.chat:
             header = chat_header(header)
@@ -86,33 +90,47 @@ def _alone(output: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(asked: Evaluation, tell: Callable[[str], object]) -> Iterator[Backend | RayPool]:
-    """The model, on this machine, behind a server, or on a cluster's workers."""
-    if asked.ray is None:
+def _opened(
+    asked: Evaluation, parts: Sequence[Part], tell: Callable[[str], object]
+) -> Iterator[Backend | RayPool | ProcessPool]:
+    """The model: in this process, in several, behind a server, or on a cluster's workers."""
+    processes = _processes(asked, parts)
+    if asked.ray is not None:
+        with RayPool(asked.model, asked.backend, asked.ray, workers=asked.workers, tell=tell) as pool:
+            yield pool
+    elif processes > 1:
+        threads = asked.backend.threads or max(1, this_machine(gpu_offload=False).physical_cores // processes)
+        with ProcessPool(asked.model, replace(asked.backend, threads=threads), processes, tell) as workers:
+            yield workers
+    else:
         with open_backend(asked.model, asked.backend, tell) as backend:
             yield backend
-        return
-    with RayPool(asked.model, asked.backend, asked.ray, workers=asked.workers, tell=tell) as pool:
-        yield pool
+
+
+def _processes(asked: Evaluation, parts: Sequence[Part]) -> int:
+    """How many processes have the model: as many as are asked for, or for a small model one a core."""
+    chosen = asked.backend.threads is None and asked.backend.parallel is None and is_small(asked.model)
+    wanted = asked.workers or (this_machine(gpu_offload=False).physical_cores if chosen else 1)
+    return min(wanted, sum(1 for _ in groups(parts, GROUP_ITEMS)))
 
 
 def _runner(
-    model: Backend | RayPool,
+    model: Backend | RayPool | ProcessPool,
     parts: Sequence[Part],
     file: RunAppender,
     base: BaseSteps,
     report: Callable[[Progress], object],
-) -> Runner | RayRunner:
-    if isinstance(model, RayPool):
-        return RayRunner(model, parts, file, base=base, report=report)
+) -> Runner | PoolRunner:
+    if isinstance(model, RayPool | ProcessPool):
+        return PoolRunner(model, parts, file, base=base, report=report)
     return Runner(model, parts, file, base=base, report=report)
 
 
 def _check(asked: Evaluation) -> None:
     if asked.items is not None and asked.detect is not None:
         raise UsageError("--items and --detect both say how many items are asked", "Give one of them.")
-    if asked.workers is not None and asked.ray is None:
-        raise UsageError("--workers is for a cluster", "Add --ray, or leave it out; --parallel is for one machine.")
+    if asked.workers is not None and is_server(asked.model):
+        raise UsageError(f"--workers is for models that run here, not for {asked.model}", "Give --parallel instead.")
     if asked.base is not None and is_server(asked.model):
         raise UsageError(
             f"{asked.model} is a server, which cannot be given recorded answers to verify",

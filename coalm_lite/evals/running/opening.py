@@ -13,13 +13,14 @@ from coalm_lite.evals.running.model_story import file_story
 from coalm_lite.store.names import ModelReference, is_folder, resolve_model
 
 DEFAULT_PARALLEL = 8
+SMALL_PARAMETERS = 64_000_000  # below this attention and bookkeeping cost more than a common batch saves
 _ROOM_CONTEXTS = 4  # of the common cache: what prompts share is held once, so more answers than these fit
 _SERVERS = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
-    """How a model is opened; None is chosen by the model or the machine. `parallel`: answers at once.
+    """How a model is opened; None is chosen by the model or the machine. `parallel`: answers at once in one process.
 
     `server_model`, `chat` and `short` (the brief instructions) are for a server alone.
     """
@@ -47,6 +48,18 @@ def trained_dialects(model: str) -> tuple[str, ...]:
 
     reference = resolve_model(model)
     return reference.dialects(check_model(reference.path).header.texts)
+
+
+def is_small(model: str) -> bool:
+    """Whether a model on this machine is best run by one process a core, one answer at a time in each.
+
+    By its parameters, which are the same of all its quantized forms.
+    """
+    if is_server(model):
+        return False
+    from coalm_lite.store.facts import check_model
+
+    return check_model(resolve_model(model).path).parameters <= SMALL_PARAMETERS
 
 
 @contextmanager
@@ -106,13 +119,14 @@ def _onnx(reference: ModelReference, options: BackendOptions) -> Iterator[Backen
 
 @contextmanager
 def _llama(reference: ModelReference, options: BackendOptions) -> Iterator[Backend]:
-    """Runs are compared, so all have one kind of attention, whatever the weights and however many answers at once."""
+    """Runs are compared: a model has one kind of attention, whatever its weights and however many answers at once."""
     story = file_story(reference)
     from coalm_lite.runtime.llamacpp import LlamaEngine
     from coalm_lite.runtime.model_file import check_model_file, trained_context_tokens
     from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS
 
-    parallel = options.parallel or DEFAULT_PARALLEL
+    small = is_small(str(reference.path))
+    parallel = options.parallel or (1 if small else DEFAULT_PARALLEL)
     trained = trained_context_tokens(check_model_file(reference.path))
     context = options.context_tokens or min(trained, DEFAULT_CONTEXT_TOKENS)
     with (
@@ -122,7 +136,7 @@ def _llama(reference: ModelReference, options: BackendOptions) -> Iterator[Backe
             threads=options.threads,
             sequences=parallel,
             room_tokens=context * min(parallel, _ROOM_CONTEXTS),
-            flash_attention=True,
+            flash_attention=not small,
         ) as engine,
         LocalBackend(
             engine, story, grammar=options.grammar, top_logprobs=options.top_logprobs, parallel=parallel

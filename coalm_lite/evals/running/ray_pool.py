@@ -1,7 +1,4 @@
-"""A run over a Ray cluster: workers with a model each, groups of items spread over them, results in the items' order.
-
-A worker that is lost takes nothing along: its group goes to another, and a new worker is started. Results are written
-here alone, as on one machine, so that a run can be stopped and gone on with.
+"""Workers on a Ray cluster, with a model each. A lost one takes nothing along: its group goes to another.
 
 Each node must find the model under the name that is given here, and coalm-lite in the same version. Not covered: GPUs
 as a resource of workers.
@@ -10,33 +7,25 @@ as a resource of workers.
 from __future__ import annotations
 
 import os
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from coalm_lite.errors import EvalError, MissingExtraError, UsageError
-from coalm_lite.evals.run import ItemResult, ModelStory
-from coalm_lite.evals.running.backend import Costs
-from coalm_lite.evals.running.header import Part
 from coalm_lite.evals.running.opening import BackendOptions, is_server
-from coalm_lite.evals.running.ray_workers import Facts, Failure, Group, GroupResult, Worker, added
-from coalm_lite.evals.running.runner import GROUP_ITEMS, BaseSteps, Progress, ResultFile, Speed, check_done, groups
+from coalm_lite.evals.running.worker import Facts, Failure, Group, GroupResult, Worker
+from coalm_lite.evals.running.workers_model import WorkersModel
 from coalm_lite.runtime.one_thread import ClosedAtExit
 
 START_S = 900.0  # for a node to load a large model from a slow disk
-MOST_LOSSES = 3  # of workers by one group, or before any was ready: then it is no accident
 _STORE_BYTES = 128 << 20  # what goes between workers is items, not models
 _LOST = "Look at the nodes' memory, and at Ray's logs (/tmp/ray/session_latest/logs)."
 
 
-class RayPool(ClosedAtExit):
-    """The workers of one model, on the cluster at an address; "" is RAY_ADDRESS, or a new one on this machine.
-
-    It is a `Model`, as its first worker tells; all workers must tell the same.
-    """
+class RayPool(WorkersModel, ClosedAtExit):
+    """The workers of one model, on the cluster at an address; "" is RAY_ADDRESS, or a new one on this machine."""
 
     def __init__(
         self,
@@ -54,14 +43,12 @@ class RayPool(ClosedAtExit):
         """
         if is_server(model):
             raise UsageError(f"{model} is a server, which needs no cluster", "Ask it from here, without --ray.")
+        super().__init__()
         self._ray: Any = _ray()
         self._tell = tell
         self._start_s = start_s
         self._running: dict[Any, tuple[Any, Group | None]] = {}  # an answer to come: its worker, and what it was given
         self._idle: deque[Any] = deque()
-        self._costs: dict[Any, tuple[Costs, float]] = {}
-        self._losses: Counter[int] = Counter()
-        self._facts: Facts | None = None
         self._began_it = _connect(self._ray, address)
         try:
             count, threads = _shape(self._ray, workers, options.threads)
@@ -75,37 +62,6 @@ class RayPool(ClosedAtExit):
         except BaseException:
             self.close()
             raise
-
-    @property
-    def facts(self) -> Facts:
-        """What the workers' model is."""
-        assert self._facts is not None, "the first worker was waited for"
-        return self._facts
-
-    @property
-    def story(self) -> ModelStory:
-        """Which model it is."""
-        return self.facts.story
-
-    @property
-    def short(self) -> bool:
-        """Whether prompts have the brief instructions."""
-        return self.facts.short
-
-    @property
-    def grammar(self) -> bool:
-        """Whether answers are held to their dialect's grammar."""
-        return self.facts.grammar
-
-    @property
-    def top_logprobs(self) -> int:
-        """How many log-probabilities are kept a token."""
-        return self.facts.top_logprobs
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        """The programs that a result hangs on."""
-        return self.facts.versions
 
     @property
     def is_free(self) -> bool:
@@ -142,7 +98,7 @@ class RayPool(ClosedAtExit):
             self._check_facts(value)
             return None
         assert group is not None, "facts are answered with facts"
-        self._costs[worker] = (value.costs, value.scoring_s + self._costs.get(worker, (Costs(), 0.0))[1])
+        self._count_costs(worker, value)
         return group, value
 
     def _value(self, reference: Any) -> Facts | GroupResult | Failure | None:
@@ -158,11 +114,7 @@ class RayPool(ClosedAtExit):
         return value
 
     def _replace(self, worker: Any, group: Group | None) -> None:
-        key = group.first if group else -1
-        self._losses[key] += 1
-        if self._losses[key] >= MOST_LOSSES:
-            what = f"with the group of {group.items[0].id!r}" if group else "before they were ready"
-            raise EvalError(f"{MOST_LOSSES} workers were lost {what}", _LOST)
+        self._count_loss(group, _LOST)
         self._ray.kill(worker)
         self._start_worker()
 
@@ -177,20 +129,6 @@ class RayPool(ClosedAtExit):
                 "Look at `ray status` for what the cluster has room for.",
             )
 
-    def _check_facts(self, facts: Facts) -> None:
-        self._facts = self._facts or facts
-        if facts.same != self._facts.same:
-            raise EvalError(
-                f"the nodes {self._facts.node} and {facts.node} have different models or versions under the same name:"
-                f" {_difference(self._facts, facts)}",
-                "Give all nodes the same file and the same coalm-lite.",
-            )
-
-    @property
-    def costs(self) -> tuple[Costs, float]:
-        """What all groups took that came back, added up over the workers; and the seconds of scoring."""
-        return added([costs for costs, _ in self._costs.values()]), sum(scoring for _, scoring in self._costs.values())
-
     def close(self) -> None:
         """End the workers, and the cluster if it was started here; a second call does nothing."""
         workers = {id(worker): worker for worker in [*self._idle, *(worker for worker, _ in self._running.values())]}
@@ -201,78 +139,6 @@ class RayPool(ClosedAtExit):
         if self._began_it:
             self._began_it = False
             self._ray.shutdown()
-
-
-class RayRunner:
-    """One run into one file, as `Runner`, over the workers of a pool."""
-
-    def __init__(
-        self,
-        pool: RayPool,
-        parts: Sequence[Part],
-        file: ResultFile,
-        *,
-        base: BaseSteps | None = None,
-        report: Callable[[Progress], object] = lambda progress: None,
-        group_items: int = GROUP_ITEMS,
-    ) -> None:
-        """As `Runner`: equal groups give equal results."""
-        self._pool = pool
-        self._file = file
-        self._parts = parts
-        self._report = report
-        self._groups = _numbered(parts, group_items, base or {})
-        self._of = sum(len(part.items) for part in parts)
-        self._resumed = self._written = len(file.done)
-        self._writing_s = 0.0
-        self._began = time.perf_counter()
-
-    def run(self) -> Speed:
-        """Ask all that is missing in the file."""
-        check_done(self._parts, self._file)
-        suites = [self._pool.keep(part.suite) for part in self._parts]
-        todo = deque(group for group in self._groups if group.first + len(group.items) > self._written)
-        come: dict[int, tuple[ItemResult, ...]] = {}
-        while self._written < self._of:
-            while todo and self._pool.is_free:
-                group = todo.popleft()
-                self._pool.give(suites[group.part], group)
-            event = self._pool.finished()
-            if event is not None and event[1] is None:
-                todo.appendleft(event[0])
-            elif event is not None and event[1] is not None:
-                come[event[0].first] = event[1].items
-                self._write(come)
-        costs, scoring_s = self._pool.costs
-        seconds = time.perf_counter() - self._began
-        return Speed(self._of - self._resumed, seconds, scoring_s, self._writing_s, costs)
-
-    def _write(self, come: dict[int, tuple[ItemResult, ...]]) -> None:
-        """Write the groups that are next in order, without the items that the file has."""
-        for group in self._groups:
-            if group.first + len(group.items) <= self._written:
-                continue
-            if group.first not in come:
-                break
-            began = time.perf_counter()
-            for item in come.pop(group.first)[max(0, self._written - group.first) :]:
-                self._file.append(item)
-                self._written += 1
-            self._writing_s += time.perf_counter() - began
-        seconds = time.perf_counter() - self._began
-        self._report(Progress(self._written, self._of, self._resumed, self._pool.costs[0].answer_tokens, seconds))
-
-
-def _numbered(parts: Sequence[Part], most: int, base: BaseSteps) -> list[Group]:
-    numbered, first = [], 0
-    for number, part in enumerate(parts):
-        for group in groups([part], most):
-            items = tuple(item for _, item in group)
-            keys = [(part.suite.name, item.id) for item in items]
-            steps = {key: base[key] for key in keys if key in base}
-            numbered.append(Group(first, number, part.dialect, items, steps))
-            first += len(items)
-    return numbered
 
 
 def _ray() -> Any:
@@ -326,8 +192,3 @@ def _shape(ray: Any, workers: int | None, threads: int | None) -> tuple[int, int
             f"At most {room} do." if room else "Give fewer --threads.",
         )
     return workers or room, each
-
-
-def _difference(left: Facts, right: Facts) -> str:
-    names = ("story", "short", "grammar", "top_logprobs", "versions")
-    return ", ".join(name for name in names if getattr(left, name) != getattr(right, name))

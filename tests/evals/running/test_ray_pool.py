@@ -18,9 +18,11 @@ from coalm_lite.errors import EvalError, UsageError
 from coalm_lite.evals.run import Run
 from coalm_lite.evals.running.header import Part, run_header
 from coalm_lite.evals.running.opening import BackendOptions, open_backend
-from coalm_lite.evals.running.ray_pool import MOST_LOSSES, RayPool, RayRunner
+from coalm_lite.evals.running.pool_runner import PoolRunner
+from coalm_lite.evals.running.ray_pool import RayPool
 from coalm_lite.evals.running.run_file import RunAppender, read_run
 from coalm_lite.evals.running.runner import Progress, Runner, base_steps
+from coalm_lite.evals.running.workers_model import MOST_LOSSES
 from coalm_lite.evals.suites import open_suites
 
 # Ray's own, about files and sockets that it leaves to the collector.
@@ -58,7 +60,7 @@ def on_ray(
 ) -> Run:
     steps = base_steps(read_run(base)) if base else None
     with RunAppender(path, run_header(pool, [PART], base=base)) as file:
-        RayRunner(pool, [PART], file, base=steps, report=report, group_items=GROUP).run()
+        PoolRunner(pool, [PART], file, base=steps, report=report, group_items=GROUP).run()
     return read_run(path)
 
 
@@ -101,7 +103,7 @@ def test_a_stopped_run_goes_on_and_a_base_is_used(pool: RayPool, local: Path, tm
 
 def test_a_group_that_breaks_its_workers_is_given_up(pool: RayPool, tmp_path: Path) -> None:
     with RunAppender(tmp_path / "run.jsonl", run_header(pool, [PART])) as file:
-        group = RayRunner(pool, [PART], file)._groups[0]
+        group = PoolRunner(pool, [PART], file)._groups[0]
     while not pool.is_free:
         pool.finished()
     pool._losses[group.first] = MOST_LOSSES - 1

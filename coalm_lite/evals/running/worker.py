@@ -1,7 +1,7 @@
-"""What runs on a worker of a Ray cluster: one model, which is asked group after group of items. Knows nothing of Ray.
+"""What runs on a worker, a process of this machine or of a cluster: one model, asked group after group of items.
 
 A group is run there as on one machine: from an empty cache, the same items together. So it does not matter which worker
-runs it, nor how often it was begun before on one that was lost: the results are those of a run without a cluster.
+runs it, nor how often it was begun before on one that was lost: the results are those of a run without workers.
 """
 
 from __future__ import annotations

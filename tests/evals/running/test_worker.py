@@ -12,10 +12,11 @@ from coalm_lite.errors import UsageError
 from coalm_lite.evals.running.backend import Costs
 from coalm_lite.evals.running.header import Part, run_header
 from coalm_lite.evals.running.opening import BackendOptions, open_backend
-from coalm_lite.evals.running.ray_pool import RayPool, _numbered
-from coalm_lite.evals.running.ray_workers import Facts, Failure, GroupResult, Worker, added
+from coalm_lite.evals.running.pool_runner import numbered_groups
+from coalm_lite.evals.running.ray_pool import RayPool
 from coalm_lite.evals.running.run_file import RunAppender, read_run
 from coalm_lite.evals.running.runner import Runner
+from coalm_lite.evals.running.worker import Facts, Failure, GroupResult, Worker, added
 from tests.evals.running.asking import Asking
 
 OPTIONS = BackendOptions(parallel=4, context_tokens=1024, threads=1, top_logprobs=2)
@@ -33,7 +34,7 @@ def test_groups_of_two_workers_are_the_run_of_one_machine(tmp_path: Path) -> Non
         told = worker.facts()
         assert isinstance(told, Facts) and told.process == os.getpid()
         assert (told.story, told.short, told.grammar, told.top_logprobs) == facts
-    groups = _numbered([PART], 4, {})
+    groups = numbered_groups([PART], 4, {})
     assert len(groups) > 2 and groups[1].first == len(groups[0].items)
     results = {}
     for number, group in reversed([*enumerate(groups)]):
