@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from coalm_lite.decoding.trail import Trail
+
 _LONGEST_KEY = 4
 LONGEST_DRAFT = 16
 _MOST_HABITS = 8192  # tokens of earlier answers
@@ -105,10 +107,12 @@ class Habits:
     """What an engine's earlier answers said at such places: at the beginning, or after the last few tokens."""
 
     def __init__(self) -> None:
+        self.trail = Trail()
         self._index = _Index()
 
     def learn(self, answer: Sequence[int], token_bytes: Callable[[int], bytes]) -> None:
         """Note a finished answer."""
+        self.trail.add(answer)
         if len(self._index.tokens) + len(answer) >= _MOST_HABITS:
             self._index = _Index()
         self._index.add(-1, _BEGINNING)

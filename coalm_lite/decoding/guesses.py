@@ -14,10 +14,11 @@ from coalm_lite.decoding.drafts import Draft, Habits, PromptLookup, Recorded
 from coalm_lite.decoding.forced import Forced, Joints, forced_tokens
 from coalm_lite.decoding.guide import Guide, TextState
 from coalm_lite.decoding.pace import FORCED, Pace
+from coalm_lite.decoding.trail import QuickLookup
 from coalm_lite.decoding.written import Written
 
 _MOST_KNOWN = 64  # texts whose forced continuation is remembered
-_LEAST_SAVED_S = 0.002  # an answer: several times what looking for guesses takes itself
+_LEAST_SAVED_S = 0.002  # an answer: several times what looking for guesses behind the grammar's text takes itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,13 @@ class ForcedText:
 class Guesser:
     """Makes the guesses of one answer; what it has no source for it does not guess."""
 
-    def __init__(self, pace: Pace, lookup: PromptLookup, habits: Habits, recorded: Recorded | None) -> None:
+    def __init__(
+        self, pace: Pace, lookup: PromptLookup, habits: Habits, quick: QuickLookup, recorded: Recorded | None
+    ) -> None:
         self._pace = pace
         self._lookup = lookup
         self._habits = habits
+        self._quick = quick
         self._recorded = recorded
 
     def guess(
@@ -75,13 +79,13 @@ class Guesser:
     ) -> Guesses:
         """At most `most` tokens that may follow `written`, as many as are worth it beside `answers` answers.
 
-        A recorded answer that is agreed with so far is taken whole. Nothing else is guessed where a step costs less
-        than the looking. `tail`: the end of a forced text, which comes next unless it grows.
+        A recorded answer that is agreed with so far is taken whole. Where a step costs less than the looking, only
+        quick guesses are made. `tail`: the end of a forced text, which comes next unless it grows.
         """
         if self._agreed(written):
             return self._as_recorded(_Trial(written.fork(), guide, forced, ()), most)
         if self._pace.cost.parts.fixed / answers < _LEAST_SAVED_S:
-            return Guesses()
+            return self._quick_guesses(written, tail, most, answers)
         self._lookup.note(written.tokens)
         trial = _Trial(written.fork(), guide, forced, tuple(tail))
         first = draft = self._draft(trial)
@@ -95,6 +99,14 @@ class Guesser:
         if not count and first.tokens and (guide is None or guide.allowed_length(first.tokens[:1])):
             return Guesses(not_worth=(first.tokens[0], first.kinds[0]))
         return Guesses(tuple(trial.tokens[:count]), tuple(trial.kinds[:count]))
+
+    def _quick_guesses(self, written: Written, tail: Sequence[int], most: int, answers: int) -> Guesses:
+        """A forced text's tail, or what two searches found; of a guess that is not worth it the first token is told."""
+        tokens, kinds = ([*tail], ["tail"] * len(tail)) if tail else self._quick.guess(written.tokens)
+        count = self._pace.worth(kinds[:most], answers)
+        if count:
+            return Guesses(tuple(tokens[:count]), tuple(kinds[:count]))
+        return Guesses(not_worth=(tokens[0], kinds[0]) if tokens else None)
 
     def _agreed(self, written: Written) -> bool:
         """Whether the answer is as the recorded one, which has more."""

@@ -19,6 +19,7 @@ from coalm_lite.decoding.guide import Guide, TextGrammar, guide_for
 from coalm_lite.decoding.lanes import Rows, lanes_of
 from coalm_lite.decoding.pace import Pace, pace_of
 from coalm_lite.decoding.sampling import Sampler
+from coalm_lite.decoding.trail import QuickLookup
 from coalm_lite.decoding.writer import Counts, Writer
 from coalm_lite.errors import CoalmError, DecodingError
 from coalm_lite.runtime.base import Cancel, Cancelled, Engine, Stretch, check_room, common_prefix_length
@@ -246,7 +247,9 @@ class Scheduler:
 
     def _guesser(self, request: Request) -> Guesser:
         lookup = PromptLookup(request.prompt, self._engine.token_bytes, request.recorded)
-        return Guesser(self._pace, lookup, self._habits, Recorded(request.recorded) if request.recorded else None)
+        quick = QuickLookup(request.prompt, self._habits.trail)
+        recorded = Recorded(request.recorded) if request.recorded else None
+        return Guesser(self._pace, lookup, self._habits, quick, recorded)
 
     def _lane_for(self, prompt: Sequence[int]) -> int:
         """An idle lane: one that holds the beginning of this conversation and little else, or the longest unused."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from coalm_lite.decoding.drafts import Habits
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
 from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
@@ -143,8 +144,22 @@ def test_a_recorded_answer_is_verified_with_the_prompt_in_one_batch(nano: LlamaE
     assert scheduler.spent.batches == 1
 
 
-def test_quick_models_are_not_guessed_for(nano: LlamaEngine) -> None:
-    *_, last = answer(nano, request(nano, SAID[2]), Pace(GivenCost(BatchParts(0.001, 0.0001, 0.0))))
+def test_quick_models_are_guessed_for_by_quick_looks_alone(nano: LlamaEngine) -> None:
+    asked = request(nano, SAID[2])
+    plain = end(nano, replace(asked, drafts=False))
+    pace, habits = Pace(GivenCost(BatchParts(0.001, 0.0001, 0.0))), Habits()
+    ends_of_both = []
+    for _ in range(2):  # the second finds what the first wrote
+        scheduler = Scheduler(nano, pace, habits)
+        scheduler.submit(asked)
+        ends_of_both += [event for _, event in scheduler.run() if isinstance(event, Generated)]
+    assert [each.tokens for each in ends_of_both] == [plain.tokens] * 2
+    assert sum(ends_of_both[1].counts.accepted) > 0
+    assert set(pace._tried) <= {"tail", *(f"{name} {count}" for name in ("here", "earlier") for count in range(1, 5))}
+
+
+def test_a_step_that_costs_nothing_is_not_guessed_for(nano: LlamaEngine) -> None:
+    *_, last = answer(nano, request(nano, SAID[2]), Pace(GivenCost(BatchParts(0.0, 0.0001, 0.0))))
     assert isinstance(last, Generated)
     assert last.counts.drafted == 0
 
