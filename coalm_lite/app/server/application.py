@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -88,7 +86,7 @@ class _Counted:
             return
         await self._app(scope, receive, self._counting(scope["path"], send))
 
-    def _counting(self, path: str, send: Send) -> Callable[[Message], object]:
+    def _counting(self, path: str, send: Send) -> Send:
         known = path if path in PATHS else MODEL_PATH if path.startswith(f"{MODELS_PATH}/") else "other"
 
         async def count(message: Message) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from coalm_lite import __version__
@@ -28,6 +31,7 @@ _ERRORS = {
     "503": "The engine crashed, and a fresh one takes the next request; or the server is stopping.",
     "504": "There was no whole answer within the time limit.",
 }
+_WRITTEN = (ChatCompletion, ChatChunk, ErrorBody, Health, ModelEntry, ModelList)
 _EVERYWHERE = ("400", "421", "403", "401")
 
 
@@ -57,11 +61,9 @@ def openapi_document(limits: Limits, model: str) -> JsonObject:
 
 def _schemas(model: str) -> JsonObject:
     """The models' schemas; the name of the model that is served is the one that requests may give."""
-    wanted = [(ChatRequest, "validation")]
-    wanted += [
-        (each, "serialization") for each in (ChatCompletion, ChatChunk, ErrorBody, Health, ModelEntry, ModelList)
-    ]
-    _, document = models_json_schema(wanted, ref_template=_REFERENCE + "{model}")  # type: ignore[arg-type]  # its literals
+    wanted: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(ChatRequest, "validation")]
+    wanted += [(each, "serialization") for each in _WRITTEN]
+    _, document = models_json_schema(wanted, ref_template=_REFERENCE + "{model}")
     schemas: JsonObject = document["$defs"]
     document["$defs"][ChatRequest.__name__]["properties"]["model"]["enum"] = [model]
     return schemas
@@ -72,7 +74,7 @@ def _chat(limits: Limits) -> JsonObject:
         f"The answer to a conversation: words, or calls of its tools. At most {limits.max_tokens} tokens, and what the"
         " context has room for. Left out, temperature is 0."
     )
-    answers = {
+    answers: JsonObject = {
         "application/json": _schema(ChatCompletion.__name__),
         "text/event-stream": {
             "schema": {"type": "string", "description": "With stream: ChatChunk events, then [DONE]."}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-async def items_of(pool: Executor, make: Callable[[], Iterator[Item]]) -> AsyncIterator[list[Item]]:
+async def items_of(pool: Executor, make: Callable[[], Iterator[Item]]) -> AsyncGenerator[list[Item], None]:
     """The items of what `make` gives, all that are there at a time; raises what it raises.
 
     The generator runs on to its end also when nobody listens any more: whoever leaves early tells it so.

@@ -116,7 +116,7 @@ class _Server(uvicorn.Server):
             self._line.cancel_all()
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # uvicorn's raises the signal again
+    def capture_signals(self) -> Iterator[None]:
         """Hear signals while it runs."""
         if threading.current_thread() is not threading.main_thread():
             yield
