@@ -87,7 +87,7 @@ class Run:
 
     def stopping(self) -> dict[str, object]:
         """Stopped by the button and by Esc in mid-answer; the engine killed; closed in mid-answer."""
-        with self.app("--model", str(self.slow_model), "--max-tokens", "2000") as app:
+        with self.app("--model", str(self.slow_model), "--max-tokens", "2000", "--no-tools") as app:
             app.await_mark("ready", 120)
             self.screen.click(FIELD)
             stops = [self.stop(app, turn) for turn in range(1, STOPS + 1)]

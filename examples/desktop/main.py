@@ -29,7 +29,12 @@ def main() -> int:
         app.setPalette(_SCHEMES[options.scheme]())
     app.setQuitOnLastWindowClosed(False)  # the engine is let go first
     meter = GapMeter(options.measure_gaps) if options.measure_gaps else None
-    settings = Settings(isolate=not options.in_process, max_tokens=options.max_tokens, database=options.database)
+    settings = Settings(
+        isolate=not options.in_process,
+        max_tokens=options.max_tokens,
+        database=options.database,
+        tools=not options.no_tools,
+    )
     window = MainWindow(settings, options.model or _usual_model(), meter)
     window.gone.connect(app.quit)
     window.show()
@@ -55,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scheme", choices=_SCHEMES, help="the colours (default: the system's)")
     parser.add_argument("--database", type=Path, help="where bookings are kept (default: the user's data folder)")
     parser.add_argument("--max-tokens", type=int, default=512, help="the longest answer")
+    parser.add_argument("--no-tools", action="store_true", help="words alone: the model is given no functions")
     parser.add_argument("--in-process", action="store_true", help="run the engine in this process")
     parser.add_argument("--measure-gaps", type=Path, metavar="FILE", help="measure whether the window ever blocks")
     return parser.parse_args()

@@ -27,6 +27,7 @@ class Settings:
     isolate: bool = True
     max_tokens: int = 512
     database: Path | None = None
+    tools: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Talk(QObject):
             self.opened.emit(model)
 
     def _assistant_of(self, model: str) -> Assistant:
-        tools: Sequence[Callable[..., object]] = demo.tools(self._settings.database)
+        tools: Sequence[Callable[..., object]] = demo.tools(self._settings.database) if self._settings.tools else ()
         return Assistant(
             model,
             tools=tools,
