@@ -3,8 +3,11 @@
 usage: python benchmarks/eval_speed.py server --data-dir DIR --server llama-server [--suite apibank,bfcl:simple]
        python benchmarks/eval_speed.py shared --data-dir DIR [--suite multiwoz,bfcl:single_turn,apibank]
        python benchmarks/eval_speed.py batches --data-dir DIR [--suite apibank,bfcl:simple]
-       each with [--model nano] [--dialect hammer] [--items 100] [--rounds 3] [--threads N] [--parallel 8] [--keep]
+       each with [--model nano] [--dialect hammer] [--items 100] [--rounds 3] [--threads N] [--workers N]
+       [--parallel N] [--keep]
 
+`--threads` are all that a side has: ours has as many processes (`--workers`, as `eval` chooses for a small model) of
+one thread each, or one process of all of them with `--workers 1`.
 server: a base run as `coalm-lite eval` makes it (grammar, top-10 log-probabilities, scoring, file) and a plain client
 of 8 threads that sends the same prompts as token arrays with the same most tokens to llama-server (8 slots,
 cache_prompt), in turn. `wall` is what a user waits; `cpu` is processor time of the process that answers, which other
@@ -12,7 +15,7 @@ work on the machine spoils less and which with one thread means the same. The se
 `free` is our run without one. Loading counts on neither side; each round has a new server, which has no prompt cached.
 shared: which part of the prompts' tokens was not computed; for dialogues, computed history tokens over those of the
 last turns, each turn's closing markers (what the next prompt does not begin with) apart.
-batches: items of one answer at a time against 8 at once: equal scores, equal texts.
+batches: items of one answer at a time against several at once: equal scores, equal texts.
 The last line is one JSON object; --keep appends it to results/eval_speed.jsonl.
 """
 
@@ -32,14 +35,17 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 from decoding_server import _wait_for
 
 from coalm_lite import dialects
 from coalm_lite.evals.items import Ask
 from coalm_lite.evals.run import Run
-from coalm_lite.evals.running.backend import Backend, answer_of
+from coalm_lite.evals.running.backend import Backend, Costs, answer_of
 from coalm_lite.evals.running.header import Part, choose_dialect, run_header
 from coalm_lite.evals.running.opening import BackendOptions, open_backend, trained_dialects
+from coalm_lite.evals.running.pool_runner import PoolRunner
+from coalm_lite.evals.running.process_pool import ProcessPool
 from coalm_lite.evals.running.run_file import RunAppender, read_run
 from coalm_lite.evals.running.runner import Runner, Speed
 from coalm_lite.evals.running.selection import draw
@@ -64,20 +70,37 @@ def parts_of(wanted: argparse.Namespace) -> list[Part]:
 
 
 @contextmanager
-def opened(wanted: argparse.Namespace, **options: object) -> Iterator[Backend]:
+def opened(wanted: argparse.Namespace, **options: object) -> Iterator[Backend | ProcessPool]:
     """The model as `eval` opens it."""
-    given = {"threads": wanted.threads, "parallel": wanted.parallel, **options}
-    with open_backend(wanted.model, BackendOptions(**given)) as backend:  # type: ignore[arg-type]
-        yield backend
+    workers = wanted.workers or wanted.threads
+    given = {"threads": max(1, wanted.threads // workers), "parallel": wanted.parallel, **options}
+    if workers > 1:
+        with ProcessPool(wanted.model, BackendOptions(**given), workers) as pool:  # type: ignore[arg-type]
+            yield pool
+    else:
+        with open_backend(wanted.model, BackendOptions(**given)) as backend:  # type: ignore[arg-type]
+            yield backend
 
 
-def run(backend: Backend, parts: Sequence[Part]) -> tuple[Run, Speed, float]:
-    """A base run into a file; also its processor time."""
+def run(model: Backend | ProcessPool, parts: Sequence[Part]) -> tuple[Run, Speed, float]:
+    """A base run into a file; also the processor time of all that work on it."""
     with TemporaryDirectory() as folder:
-        path, cpu = Path(folder) / "run.jsonl", time.process_time()
-        with RunAppender(path, run_header(backend, parts)) as file:
-            speed = Runner(backend, parts, file).run()
-        return read_run(path), speed, time.process_time() - cpu
+        path, cpu = Path(folder) / "run.jsonl", _cpu_s(model)
+        with RunAppender(path, run_header(model, parts)) as file:
+            pooled = isinstance(model, ProcessPool)
+            speed = (PoolRunner(model, parts, file) if pooled else Runner(model, parts, file)).run()
+        return read_run(path), speed, _cpu_s(model) - cpu
+
+
+def _cpu_s(model: Backend | ProcessPool) -> float:
+    """Of this process and its workers."""
+    own = sum(psutil.Process().cpu_times()[:2])
+    workers = psutil.Process().children() if isinstance(model, ProcessPool) else []
+    return own + sum(sum(worker.cpu_times()[:2]) for worker in workers)
+
+
+def _costs(model: Backend | ProcessPool) -> Costs:
+    return model.costs[0] if isinstance(model, ProcessPool) else model.costs
 
 
 def first_asks(parts: Sequence[Part]) -> list[Ask]:
@@ -168,7 +191,7 @@ def against_server(wanted: argparse.Namespace) -> dict[str, object]:
                 server.answers([([1], 1)])
                 row["server_s"], row["server_cpu_s"], row["server_tokens"] = server.answers(prompts)
             rounds.append(row)
-        costs = held.costs
+        costs = _costs(held)
     return {
         "items": len(prompts),
         "items_per_minute": _spread([60 * len(prompts) / row["ours_s"] for row in rounds]),
@@ -200,6 +223,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def shared(wanted: argparse.Namespace) -> dict[str, object]:
     """The shared part of each suite's prompts, and how often a dialogue's history was computed."""
     found: dict[str, object] = {}
+    wanted.workers = 1  # as in each of several processes
     with opened(wanted) as backend, LlamaEngine.load(resolve_model(wanted.model).path, threads=1) as engine:
         for part in parts_of(wanted):
             before = backend.costs.computed_tokens, backend.costs.prompt_tokens
@@ -243,9 +267,10 @@ def _histories(engine: LlamaEngine, part: Part, result: Run, computed: int, shor
 
 
 def batches(wanted: argparse.Namespace) -> dict[str, object]:
-    """The same items one at a time and 8 at once."""
+    """The same items one at a time, and as many at once as are by default or by --parallel."""
     parts, runs = parts_of(wanted), []
-    for parallel in (1, wanted.parallel):
+    for workers, parallel in ((1, 1), (wanted.workers, wanted.parallel)):
+        wanted.workers = workers
         with opened(wanted, parallel=parallel) as backend:
             runs.append(run(backend, parts)[0])
     pairs = [*zip(runs[0].items, runs[1].items, strict=True)]
@@ -272,14 +297,16 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parallel", type=int, default=SLOTS)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--parallel", type=int)
     parser.add_argument("--keep", action="store_true")
     wanted = parser.parse_args()
     wanted.suite = wanted.suite or {"shared": "multiwoz,bfcl:simple,apibank"}.get(wanted.case, "apibank,bfcl:simple")
     measured = {"server": against_server, "shared": shared, "batches": batches}[wanted.case](wanted)
     row = {
         "case": f"eval_{wanted.case}", "model": resolve_model(wanted.model).path.name, "suites": wanted.suite,
-        "dialect": wanted.dialect, "threads": wanted.threads, "parallel": wanted.parallel, **measured, **provenance(),
+        "dialect": wanted.dialect, "threads": wanted.threads, "workers": wanted.workers, "parallel": wanted.parallel,
+        **measured, **provenance(),
     }  # fmt: skip
     if wanted.keep:
         with RESULTS.open("a", encoding="utf-8") as file:
