@@ -16,8 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from coalm_lite.app.server.answering import Finished, FinishReason, Words, answer
+from coalm_lite.app.server.answering import Finished, FinishReason, Usage, Words, answer
 from coalm_lite.app.server.asking import read_asked
+from coalm_lite.app.server.blocks import Blocks
 from coalm_lite.app.server.body import read_body
 from coalm_lite.app.server.chat_request import ChatRequest
 from coalm_lite.app.server.chat_response import Speaker, event_of
@@ -46,6 +47,7 @@ class ChatEndpoint:
         self._served = served
         self._limits = limits
         self._counters = counters
+        self._blocks = Blocks()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, however it ends."""
@@ -126,6 +128,9 @@ class ChatEndpoint:
         room = desk.info.context_tokens - len(tokens)
         asked = replace(asked, sampling=replace(asked.sampling, max_tokens=min(asked.sampling.max_tokens, room)))
         yield _Understood(request)
+        if not self._blocks.ready(desk, asked, tokens, cancel):
+            yield Finished((), None, Usage())
+            return
         yield from answer(desk, asked, tokens, cancel)
 
 
