@@ -92,8 +92,7 @@ class Run:
             self.screen.click(FIELD)
             stops = [self.stop(app, turn) for turn in range(1, STOPS + 1)]
             self.begin(app, STOPS + 1)
-            for child in app.process.children(recursive=True):
-                child.kill()
+            app.engine().kill()
             app.await_mark(f"failed {STOPS + 1}")
             self.shot("5-engine-killed")
             self.screen.tool("key", "Return")  # on "Send it again"

@@ -14,6 +14,7 @@ import numpy
 import psutil
 
 WIDTH, HEIGHT = 1100, 900
+ENGINE_MARK = "coalm_lite.app.worker"
 _POLL_S = 0.02
 _KEY_DELAY_MS = 15
 
@@ -93,6 +94,11 @@ class App:
         with contextlib.suppress(OSError, ValueError):  # it is just being written
             self.report = json.loads(self.report_path.read_text(encoding="utf-8"))
         return dict(self.report.get("marks", ()))  # type: ignore[call-overload]
+
+    def engine(self) -> psutil.Process:
+        """The engine's process; an app in one file has another one above it."""
+        family = self.process.children(recursive=True)
+        return next(process for process in family if ENGINE_MARK in process.cmdline())
 
     def await_mark(self, name: str, limit_s: float = 60, after: float = 0) -> float:
         """When `name` happened, once it has (again, `after` a time)."""
