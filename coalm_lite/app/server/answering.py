@@ -94,13 +94,15 @@ class _Wrong(Exception):  # noqa: N818 - the model's fault, told to it
 
 
 def _words(desk: Desk, asked: Asked, tokens: list[int], cancel: Cancel) -> Generator[Words | Finished, None, _Written]:
-    """Yields the visible words, up to a stop word; returns what was written."""
+    """Yields the visible words, up to a stop word and as far as there is room; returns what was written."""
     stops = StopWords(asked.stops)
+    room = desk.info.context_tokens - len(tokens)
+    sampling = replace(asked.sampling, max_tokens=min(asked.sampling.max_tokens, room))
     own = Cancel()  # a stop word ends this generation alone
     cancel.tell(own.set)
     written = ""
     try:
-        with closing(desk.answer(Request(tokens, asked.sampling, asked.grammar, own))) as events:
+        with closing(desk.answer(Request(tokens, sampling, asked.grammar, own))) as events:
             for event in events:
                 ended = isinstance(event, Generated)
                 written = event.text if isinstance(event, Generated) else written + event.text

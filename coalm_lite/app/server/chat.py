@@ -1,8 +1,7 @@
 """POST /v1/chat/completions: from the request's body to the end of its answer, in one piece or as a stream.
 
 Everything that takes time (reading, grammars, tokens, the model) is done on the request's own thread. A client that
-goes away, the time limit and the server's stop each cancel the answer, which ends within a token. A stream's status is
-sent with its first words, so that what fails before has a status of its own; what fails later is an `error` event.
+goes away, the time limit and the server's stop each cancel the answer, which ends within a token.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from coalm_lite.app.server.answering import Finished, FinishReason, Usage, Words, answer
 from coalm_lite.app.server.asking import read_asked
@@ -26,11 +25,10 @@ from coalm_lite.app.server.metrics import Counters
 from coalm_lite.app.server.pool import items_of
 from coalm_lite.app.server.reading import read_chat_request
 from coalm_lite.app.server.refusal import Refusal, refusal_of
+from coalm_lite.app.server.reply import Channel, Reply, StreamedReply, WholeReply
 from coalm_lite.app.server.served import Served
 from coalm_lite.app.server.settings import Limits
 from coalm_lite.runtime.base import Cancel
-
-_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,63 +49,41 @@ class ChatEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, however it ends."""
-        head = _Head(send)
+        channel = Channel(send)
         try:
             body = await read_body(Request(scope, receive), self._limits.body_bytes, self._limits.body_s)
             with self._served.line.place() as cancel:
                 async with _watched(receive, cancel), asyncio.timeout(self._limits.timeout_s):
-                    await self._answer(body, cancel, scope, head)
+                    await self._answer(body, cancel, channel)
         except (ClientDisconnect, _GoneError):
             return
         except Exception as error:
-            await self._tell(error, head, scope, receive)
+            await self._tell(error, channel, scope, receive)
 
-    async def _tell(self, error: Exception, head: _Head, scope: Scope, receive: Receive) -> None:
+    async def _tell(self, error: Exception, channel: Channel, scope: Scope, receive: Receive) -> None:
         if isinstance(error, TimeoutError):
             error = Refusal(504, f"there was no whole answer within {self._limits.timeout_s:g} s", code="timeout")
         refusal = refusal_of(error)
-        if head.sent:
-            await head.end(event_of(refusal.body))
+        if channel.sent:
+            await channel.event(event_of(refusal.body), ended=True)
         else:
             response = JSONResponse(refusal.body, refusal.status, refusal.headers)
-            await response(scope, receive, head.send)
+            await response(scope, receive, channel.send)
 
-    async def _answer(self, body: bytes, cancel: Cancel, scope: Scope, head: _Head) -> None:
-        text: list[str] = []
-        speaker: Speaker | None = None
-        streams = False
+    async def _answer(self, body: bytes, cancel: Cancel, channel: Channel) -> None:
+        reply: Reply | None = None
         async with aclosing(items_of(self._served.line.pool, lambda: self._work(body, cancel))) as events:
             async for items in events:
-                written = b""
-                for item in items:
-                    if isinstance(item, _Understood):
-                        speaker, streams = self._speaker(item.request), bool(item.request.stream)
-                        continue
-                    assert speaker is not None
-                    if streams:
-                        written += self._piece(item, speaker, head)
-                    elif isinstance(item, Words):
-                        text.append(item.text)
-                    else:
-                        whole = speaker.whole("".join(text), item, self._ended(item))
-                        await Response(whole, media_type="application/json")(scope, _nothing_comes, head.send)
-                if written:
-                    await head.more(written, ended=isinstance(items[-1], Finished))
+                if isinstance(first := items[0], _Understood):
+                    reply = self._reply(first.request, channel)
+                assert reply is not None
+                await reply.take([item for item in items if not isinstance(item, _Understood)])
 
-    def _speaker(self, request: ChatRequest) -> Speaker:
+    def _reply(self, request: ChatRequest, channel: Channel) -> Reply:
         tells_usage = bool(request.stream_options and request.stream_options.include_usage)
-        return Speaker(self._served.name, self._served.created, tells_usage)
-
-    def _piece(self, item: Words | Finished, speaker: Speaker, head: _Head) -> bytes:
-        """A stream's next bytes."""
-        first = b"" if head.begun else speaker.first()
-        if isinstance(item, Words):
-            head.begun = True
-            return first + speaker.words(item.text)
-        reason = self._ended(item)
-        head.begun = True
-        calls = speaker.calls(item.calls) if item.calls else b""
-        return first + calls + speaker.last(item.usage, reason)
+        speaker = Speaker(self._served.name, self._served.created, tells_usage)
+        kind = StreamedReply if request.stream else WholeReply
+        return kind(channel, speaker, self._ended)
 
     def _ended(self, finished: Finished) -> FinishReason:
         """Why the answer ended, counted; Refusal where it was stopped from outside."""
@@ -125,8 +101,6 @@ class ChatEndpoint:
         desk = self._served.desk
         asked = read_asked(request, desk, self._served.dialect, self._limits.max_tokens)
         tokens = asked.tokens(desk)
-        room = desk.info.context_tokens - len(tokens)
-        asked = replace(asked, sampling=replace(asked.sampling, max_tokens=min(asked.sampling.max_tokens, room)))
         yield _Understood(request)
         if not self._blocks.ready(desk, asked, tokens, cancel):
             yield Finished((), None, Usage())
@@ -136,28 +110,6 @@ class ChatEndpoint:
 
 class _GoneError(Exception):
     """The client has gone; nobody is to be told anything."""
-
-
-class _Head:
-    """What was sent of a response already."""
-
-    def __init__(self, send: Send) -> None:
-        self.send = send
-        self.sent = False
-        self.begun = False
-
-    async def more(self, data: bytes, ended: bool) -> None:
-        """Send a stream's next bytes, its head before the first."""
-        if not self.sent:
-            self.sent = True
-            start = Response(headers=_STREAM_HEADERS, media_type="text/event-stream")
-            headers = [(name, value) for name, value in start.raw_headers if name != b"content-length"]
-            await self.send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self.send({"type": "http.response.body", "body": data, "more_body": not ended})
-
-    async def end(self, data: bytes) -> None:
-        """Send the last bytes."""
-        await self.more(data, ended=True)
 
 
 @asynccontextmanager
@@ -174,7 +126,3 @@ async def _watched(receive: Receive, cancel: Cancel) -> AsyncIterator[None]:
         yield
     finally:
         watching.cancel()
-
-
-async def _nothing_comes() -> Message:
-    raise AssertionError("a whole response asks for nothing")

@@ -51,3 +51,11 @@ def test_a_valid_call_beside_a_wrong_one_is_not_told_either() -> None:
         message = server.chat("tables", tools=TOOLS).json()["choices"][0]["message"]
         assert message["content"] == "How many?"
         assert "tool_calls" not in message
+
+
+def test_the_second_try_ends_where_the_context_does() -> None:
+    long = "System: " + "word " * 400
+    with scripted([ODD, long], context_tokens=1200) as server:
+        answer = server.chat("tables", tools=TOOLS).json()["choices"][0]
+        assert answer["finish_reason"] == "length"
+        assert long.removeprefix("System: ").startswith(answer["message"]["content"])
