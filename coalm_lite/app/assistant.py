@@ -116,7 +116,10 @@ class Assistant:
     # One turn
 
     def send(self, text: str) -> Generator[Event, None, None]:
-        """The turn's events as they come, a TurnDone last; asked for at the first `next`.
+        """The turn's events as they come, a TurnDone last; asked for at the first `next`, of the conversation as of now.
+
+        The model does not wait until they are read. What is wrong with asking (a closed assistant, inside a turn of its
+        own, no text) is raised here.
 
         Raises what ended the turn, and the conversation keeps the steps that were finished: ContextFullError,
         OutputError, EngineCrashed (the next turn starts a fresh engine), what `approve` raised, DecodingError when the
