@@ -116,8 +116,9 @@ class Assistant:
     # One turn
 
     def send(self, text: str) -> Generator[Event, None, None]:
-        """The turn's events as they come, a TurnDone last; asked for at the first `next`, of the conversation as of now.
+        """The turn's events as they come, a TurnDone last; asked for at the first `next`.
 
+        It is a turn of the conversation that this is called in, whatever `reset` and `load` do afterwards.
         The model does not wait until they are read. What is wrong with asking (a closed assistant, inside a turn of its
         own, no text) is raised here.
 
