@@ -55,7 +55,7 @@ def main() -> None:
 @contextmanager
 def serving() -> Iterator[tuple[str, str]]:
     """The address and the key of a server, which is ended at last."""
-    command = [sys.executable, "-m", "coalm_lite.cli", "serve", "nano", "--port", "0", "--json"]
+    command = [sys.executable, "-m", "coalm_lite.cli", "serve", "nano", "--port", "0", "--json", "--threads", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
