@@ -45,6 +45,13 @@ class Conversation(QScrollArea):
         self.verticalScrollBar().valueChanged.connect(self._scrolled)
         self.verticalScrollBar().rangeChanged.connect(self._grew)
 
+    def warm_up(self, text: str) -> None:
+        """Measure words once before anybody waits: the first time takes Qt ten milliseconds and more."""
+        bubble = self._add_bubble(text, mine=True)
+        bubble.sizeHint()
+        self._column.removeWidget(bubble)
+        bubble.deleteLater()
+
     def add_mine(self, text: str) -> None:
         """The user said this."""
         self._drop_welcome()

@@ -113,6 +113,7 @@ class MainWindow(QMainWindow):
         column.addLayout(foot)
         self.setCentralWidget(inner)
         self._dress()
+        self._conversation.warm_up(SUGGESTIONS[0])
 
     def _add_keys(self) -> None:
         for key, act in (("Esc", self._stop), ("Ctrl+M", self._choose_model), ("Ctrl+Q", self.close)):
