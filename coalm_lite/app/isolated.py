@@ -136,7 +136,7 @@ class _Children:
 
         def messages(number: int) -> list[bytes]:
             sent, key = self._grammars.sent(request.grammar)
-            return [*sent, frame(Ask(number, prompt, request.sampling, key, request.drafts, recorded))]
+            return [*sent, frame(Ask(number, prompt, request.sampling, key, request.drafts, recorded, request.pieces))]
 
         def hear(said: str | Generated | Failed) -> None:
             event = Piece(said) if isinstance(said, str) else said

@@ -86,6 +86,7 @@ class Ask:
     grammar: int | None
     drafts: bool
     recorded: bytes
+    pieces: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,16 +140,16 @@ class Worker:
             recorded=unpacked(asked.recorded),
         )
         try:
-            engine.submit(request, lambda event: self._tell_event(asked.number, event))
+            engine.submit(request, lambda event: self._tell_event(asked, event))
         except CoalmError as error:
-            self._tell_event(asked.number, Failed(error))
+            self._tell_event(asked, Failed(error))
 
-    def _tell_event(self, number: int, event: AnswerEvent) -> None:
-        if isinstance(event, Piece):
-            self._tell(number, event.text)
-        else:
-            self._tell(number, event)
-            del self._cancels[number]
+    def _tell_event(self, asked: Ask, event: AnswerEvent) -> None:
+        if not isinstance(event, Piece):
+            self._tell(asked.number, event)
+            del self._cancels[asked.number]
+        elif asked.pieces:
+            self._tell(asked.number, event.text)
 
     def _ready(self, asked: Ready, engine: EngineThread) -> None:
         cancel = self._cancels[asked.number]

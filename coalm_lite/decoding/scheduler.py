@@ -31,6 +31,7 @@ class Request:
     """What is to be answered, and how. `recorded`: an answer to the same prompt that this one may agree with.
 
     `drafts=False` computes token by token what is not forced. `sampler` replaces the one that `sampling` makes.
+    `pieces=False`: the end is all that matters, and a desk may leave out the pieces before it.
     """
 
     prompt: Sequence[int]
@@ -40,6 +41,7 @@ class Request:
     drafts: bool = True
     recorded: Sequence[int] = ()
     sampler: Sampler | None = None
+    pieces: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,13 @@ def test_answers_and_tokens_are_those_of_an_engine_of_this_process(isolated: Iso
     assert text_of(isolated, request) == text_of(desk, request)
 
 
+def test_an_answer_whose_pieces_nobody_reads_comes_at_its_end_alone(isolated: IsolatedDesk) -> None:
+    request = asked(isolated, SAID[0])
+    (end,) = isolated.answer(replace(request, pieces=False))
+    assert isinstance(end, Generated)
+    assert end.text == text_of(isolated, request)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
 def test_a_child_that_is_ended_in_mid_answer_is_an_error_of_all_in_work_and_the_next_request_works(
     isolated: IsolatedDesk, how: signal.Signals

@@ -102,7 +102,8 @@ def _words(desk: Desk, asked: Asked, tokens: list[int], cancel: Cancel) -> Gener
     cancel.tell(own.set)
     written = ""
     try:
-        with closing(desk.answer(Request(tokens, sampling, asked.grammar, own))) as events:
+        request = Request(tokens, sampling, asked.grammar, own, pieces=asked.pieces)
+        with closing(desk.answer(request)) as events:
             for event in events:
                 ended = isinstance(event, Generated)
                 written = event.text if isinstance(event, Generated) else written + event.text

@@ -41,6 +41,7 @@ class Asked:
     stops: tuple[str, ...]
     tools: Toolset | None = None
     shape: Shape[JsonValue] | None = None
+    pieces: bool = False  # whether the words are wanted as they come
 
     def tokens(self, desk: Desk, more: Sequence[Message] = ()) -> list[int]:
         """The prompt's tokens; ContextFullError, with the numbers, where no answer fits behind them."""
@@ -66,7 +67,8 @@ def read_asked(request: ChatRequest, desk: Desk, dialect: Dialect, max_tokens: i
         return Asked(hammer, short, messages, (shape.spec,), _held(shape), sampling, (), shape=shape)
     tools = toolset_of(request, dialect)
     stops = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
-    return Asked(dialect, short, messages, tools.specs, tools.grammar, sampling, stops, tools=tools)
+    pieces = bool(request.stream or stops)
+    return Asked(dialect, short, messages, tools.specs, tools.grammar, sampling, stops, tools=tools, pieces=pieces)
 
 
 def _sampling(request: ChatRequest, max_tokens: int) -> Sampling:
