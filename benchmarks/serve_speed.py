@@ -9,7 +9,8 @@ the server's work. llama-server gets the finished prompt tokens at /completion, 
 (`grammar`, which does what ours does: calls held valid) and once without any (`free`); its own tool calling has no form
 that this model was trained on. Both have `--clients` slots of 2,048 tokens, the same threads, and their prompt caches.
 All servers run through the whole time and are asked in turns; one unmeasured turn each comes first. A row tells
-requests a second, the share of valid answers (words, or calls that the tools' own validation takes), and ours / theirs
+requests a second, processor time a request (which other work on the machine spoils less; threads that wait for each
+other count), the share of valid answers (words, or calls that the tools' own validation takes), and ours / theirs
 by round. The last line is one JSON object; `--keep` appends it to results/serve_speed.jsonl.
 """
 
@@ -31,6 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent))  # nano's recipe is not installed with the package
+
+import psutil
 
 from coalm_lite import demo
 from coalm_lite.dialects import cra
@@ -57,6 +60,7 @@ class Side:
     """A server: where it is, what is sent for a request, and whether an answer is valid."""
 
     name: str
+    process: psutil.Process
     port: int
     path: str
     body: Callable[[str], bytes]
@@ -93,7 +97,7 @@ def _ours(running: ExitStack, options: argparse.Namespace, in_process: bool) -> 
     port = _free_port()
     command = [sys.executable, "-m", "coalm_lite.cli", "serve", "nano", "--port", port, "--api-key", KEY]
     command += ["--parallel", options.clients, "--threads", options.threads, "-q", *["--in-process"] * in_process]
-    running.enter_context(process(command, port, "/health"))
+    started = running.enter_context(process(command, port, "/health"))
     tools = [
         {"type": "function", "function": {"name": s.name, "description": s.description, "parameters": s.parameters}}
         for s in BOX.specs
@@ -104,7 +108,7 @@ def _ours(running: ExitStack, options: argparse.Namespace, in_process: bool) -> 
         return json.dumps({"model": "nano", "messages": messages, "tools": tools, "max_tokens": TOKENS}).encode()
 
     name = "ours, engine in process" if in_process else "ours"
-    return Side(name, port, "/v1/chat/completions", body, _ours_valid)
+    return Side(name, started, port, "/v1/chat/completions", body, _ours_valid)
 
 
 def _ours_valid(answer: dict[str, object]) -> bool:
@@ -125,12 +129,12 @@ def _theirs(running: ExitStack, options: argparse.Namespace) -> list[Side]:
         port = _free_port()
         command = [options.server, "-m", path, "-c", CONTEXT * options.clients, "-np", options.clients, "--port", port]
         command += ["-t", options.threads, "-tb", options.threads, "--no-webui"]
-        running.enter_context(process(command, port, "/health"))
+        started = running.enter_context(process(command, port, "/health"))
         bodies = {
             said: json.dumps({"prompt": tokens, "n_predict": TOKENS, "temperature": 0, "cache_prompt": True, **more})
             for said, tokens in prompts.items()
         }
-        sides.append(Side(name, port, "/completion", lambda said, b=bodies: b[said].encode(), _theirs_valid))  # type: ignore[misc]
+        sides.append(Side(name, started, port, "/completion", lambda said, b=bodies: b[said].encode(), _theirs_valid))  # type: ignore[misc]
     return sides
 
 
@@ -149,12 +153,12 @@ def _is_valid(call: ToolCall) -> bool:
 
 
 @contextmanager
-def process(command: Sequence[object], port: int, path: str) -> Iterator[None]:
+def process(command: Sequence[object], port: int, path: str) -> Iterator[psutil.Process]:
     """A server, ended when it is no longer needed."""
     with subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
         try:
             _wait_for(port, path)
-            yield
+            yield psutil.Process(started.pid)
         finally:
             started.terminate()
             started.wait(30)
@@ -193,7 +197,7 @@ def measured(sides: Sequence[Side], clients: int, number: int) -> dict[str, dict
 def one_round(side: Side, clients: int, seed: int) -> dict[str, float]:
     """All clients' requests to one side: requests a second, and the share of valid answers."""
     answers: list[bool] = []
-    began = time.perf_counter()
+    began, cpu_s = time.perf_counter(), _cpu_s(side.process)
     threads = [threading.Thread(target=_client, args=(side, seed * clients + at, answers)) for at in range(clients)]
     for thread in threads:
         thread.start()
@@ -202,7 +206,18 @@ def one_round(side: Side, clients: int, seed: int) -> dict[str, float]:
     seconds = time.perf_counter() - began
     if len(answers) != clients * len(SAID):
         raise RuntimeError(f"{side.name} answered {len(answers)} of {clients * len(SAID)} requests")
-    return {"rps": len(answers) / seconds, "valid": sum(answers) / len(answers), "requests": len(answers)}
+    return {
+        "rps": len(answers) / seconds,
+        "cpu_ms": (_cpu_s(side.process) - cpu_s) * 1000 / len(answers),
+        "valid": sum(answers) / len(answers),
+        "requests": len(answers),
+    }
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """The processor time of a server and its engine's process."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return float(sum(each.user + each.system for each in times))
 
 
 def _client(side: Side, seed: int, answers: list[bool]) -> None:
@@ -230,6 +245,7 @@ def summary(rounds: Sequence[dict[str, dict[str, float]]], options: argparse.Nam
         "rounds": len(rounds),
         "requests_a_round": int(rounds[0][names[0]]["requests"]),
         "rps": {name: _spread([each[name]["rps"] for each in rounds]) for name in sorted(names)},
+        "cpu_ms_a_request": {name: _spread([each[name]["cpu_ms"] for each in rounds]) for name in sorted(names)},
         "valid": {name: min(each[name]["valid"] for each in rounds) for name in sorted(names)},
         "ratio": {
             f"{mine} / {peer}": _spread([each[mine]["rps"] / each[peer]["rps"] for each in rounds])
