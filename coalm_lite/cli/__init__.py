@@ -100,6 +100,10 @@ def commands() -> None:
 
 def main(arguments: Sequence[str] | None = None, open_engine: EngineFactory | None = None) -> NoReturn:
     """Run the command line and exit. `open_engine` opens models in place of llama.cpp: for tests and other engines."""
+    if getattr(sys, "frozen", False):  # `eval` starts processes, which in a frozen program begin here
+        from multiprocessing import freeze_support
+
+        freeze_support()
     invocation = Invocation() if open_engine is None else Invocation(open_engine)
 
     def work() -> object:

@@ -16,8 +16,10 @@ from coalm_lite import dialects
 # not grow by gigabytes because a function of a library could.
 NEVER_NEEDED = (
     "IPython",
+    "hypothesis",
     "keras",
     "matplotlib",
+    "mypy",
     "onnx",
     "optimum",
     "pandas",

@@ -49,7 +49,9 @@ def test_what_is_imported_by_name_is_collected_where_it_is_used() -> None:
     assert hook("coalm_lite.evals.suites")["hiddenimports"] == contents.suites_by_name()
 
 
-@pytest.mark.parametrize("module", ["coalm_lite", "llama_cpp", "huggingface_hub", "gguf", "fsspec.conftest"])
+@pytest.mark.parametrize(
+    "module", ["coalm_lite", "llama_cpp", "huggingface_hub", "gguf", "fsspec.conftest", "pydantic.mypy"]
+)
 def test_no_framework_comes_along(module: str) -> None:
     assert {"torch", "pytest", "transformers", "tensorflow"} <= set(hook(module)["excludedimports"])
 
