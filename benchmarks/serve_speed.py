@@ -1,13 +1,15 @@
 """Requests a second with tools, eight clients at once: `coalm-lite serve` beside llama-server on the same file.
 
-usage: python benchmarks/serve_speed.py --server llama-server [--rounds 5] [--clients 8] [--threads 2] [--keep]
+usage: python benchmarks/serve_speed.py --server llama-server [--rounds 5] [--clients 8] [--threads 2]
+       [--parallel 4] [--keep]
 
 Each client sends the 55 requests of nano/requests.py (40 that want a call of the demo town's nine tools, 15 small talk)
 in an order of its own, one after the other over one connection, greedily, at most 96 tokens. Ours are asked as any
 client asks: POST /v1/chat/completions with messages and tools; the prompt, its tokens and the check of the calls are
 the server's work. llama-server gets the finished prompt tokens at /completion, once with the GBNF of the same tools
 (`grammar`, which does what ours does: calls held valid) and once without any (`free`); its own tool calling has no form
-that this model was trained on. Both have `--clients` slots of 2,048 tokens, the same threads, and their prompt caches.
+that this model was trained on. It has `--clients` slots of 2,048 tokens, ours `--parallel` (in as many processes as
+threads, unless in-process); both have the same threads, and their prompt caches.
 All servers run through the whole time and are asked in turns; one unmeasured turn each comes first. A row tells
 requests a second, processor time a request (which other work on the machine spoils less; threads that wait for each
 other count), the share of valid answers (words, or calls that the tools' own validation takes), and ours / theirs
@@ -89,6 +91,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--parallel", type=int, default=4, help="answers at once of ours; the other clients wait")
     parser.add_argument("--keep", action="store_true")
     return parser.parse_args()
 
@@ -96,19 +99,21 @@ def _options() -> argparse.Namespace:
 def _ours(running: ExitStack, options: argparse.Namespace, in_process: bool) -> Side:
     port = _free_port()
     command = [sys.executable, "-m", "coalm_lite.cli", "serve", "nano", "--port", port, "--api-key", KEY]
-    command += ["--parallel", options.clients, "--threads", options.threads, "-q", *["--in-process"] * in_process]
+    command += ["--parallel", options.parallel, "--threads", options.threads, "-q", *["--in-process"] * in_process]
     started = running.enter_context(process(command, port, "/health"))
     tools = [
         {"type": "function", "function": {"name": s.name, "description": s.description, "parameters": s.parameters}}
         for s in BOX.specs
     ]
 
-    def body(said: str) -> bytes:
-        messages = [{"role": "user", "content": said}]
-        return json.dumps({"model": "nano", "messages": messages, "tools": tools, "max_tokens": TOKENS}).encode()
-
+    bodies = {
+        said: json.dumps(
+            {"model": "nano", "messages": [{"role": "user", "content": said}], "tools": tools, "max_tokens": TOKENS}
+        )
+        for said in SAID
+    }
     name = "ours, engine in process" if in_process else "ours"
-    return Side(name, started, port, "/v1/chat/completions", body, _ours_valid)
+    return Side(name, started, port, "/v1/chat/completions", lambda said: bodies[said].encode(), _ours_valid)
 
 
 def _ours_valid(answer: dict[str, object]) -> bool:
@@ -242,6 +247,7 @@ def summary(rounds: Sequence[dict[str, dict[str, float]]], options: argparse.Nam
         "benchmark": "serve_speed",
         "clients": options.clients,
         "threads": options.threads,
+        "parallel": options.parallel,
         "rounds": len(rounds),
         "requests_a_round": int(rounds[0][names[0]]["requests"]),
         "rps": {name: _spread([each[name]["rps"] for each in rounds]) for name in sorted(names)},

@@ -14,6 +14,7 @@ from pathlib import Path
 from coalm_lite.errors import UsageError
 
 DEFAULT_CONTEXT_TOKENS = 4096
+SMALL_PARAMETERS = 64_000_000  # of a model that one process a core serves better than one process with all cores
 DEFAULT_BATCH_TOKENS = 512
 ALL_LAYERS = -1
 MOST_SEQUENCES = 256  # llama.cpp's own limit

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coalm_lite import dialects
+from coalm_lite.app.desk_group import open_group, processes_for
+from coalm_lite.app.desks import AppDesk
 from coalm_lite.app.opening import ModelSpec, open_desk
 from coalm_lite.app.server.application import application
 from coalm_lite.app.server.line import Line
@@ -37,7 +39,7 @@ class Serving:
         """
         listening = bound_socket(self.access.host, self.port)
         try:
-            with open_desk(self._spec(), isolate=self.isolate, prefixes=prefix_folder()) as desk:
+            with self._desk() as desk:
                 name = self.dialect or dialects.first_known(self.reference.dialects(desk.info.metadata))
                 line = Line(self.limits.parallel, self.limits.queue)
                 served = Served(self.reference.name, desk, dialects.get(name), line)
@@ -48,6 +50,14 @@ class Serving:
                     line.close()
         finally:
             listening.close()
+
+    def _desk(self) -> AppDesk:
+        """The model in a process of its own, or several if it is small, or in this one."""
+        spec = self._spec()
+        processes = processes_for(spec) if self.isolate else 1
+        if processes > 1:
+            return open_group(spec, processes, prefix_folder())
+        return open_desk(spec, isolate=self.isolate, prefixes=prefix_folder())
 
     def _spec(self) -> ModelSpec:
         return ModelSpec(

@@ -1,4 +1,4 @@
-"""Text up to the first of some stop words, as it comes: what may be the beginning of one is held back."""
+"""Text up to the stop word that ends first, as it comes: what may be the beginning of one is held back."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class StopWords:
         if self.found:
             return ""
         start = max(0, self._given - self._longest + 1)
-        places = [place for word in self._words if (place := text.find(word, start)) >= 0]
+        places = [(place + len(word), place) for word in self._words if (place := text.find(word, start)) >= 0]
         self.found = bool(places)
-        end = min(places) if places else len(text) if final else len(text) - self._held_back(text)
+        # The first to end, whatever pieces the text came in: one that begins before it was not there when it ended.
+        end = min(places)[1] if places else len(text) if final else len(text) - self._held_back(text)
         shown = text[self._given : end]
         self._given = max(self._given, end)
         return shown

@@ -10,10 +10,10 @@ from coalm_lite.errors import UsageError
 from coalm_lite.evals.running.backend import DEFAULT_TOP_LOGPROBS, Backend
 from coalm_lite.evals.running.local import LocalBackend
 from coalm_lite.evals.running.model_story import file_story
+from coalm_lite.runtime.options import SMALL_PARAMETERS
 from coalm_lite.store.names import ModelReference, is_folder, resolve_model
 
 DEFAULT_PARALLEL = 8
-SMALL_PARAMETERS = 64_000_000  # below this attention and bookkeeping cost more than a common batch saves
 _ROOM_CONTEXTS = 4  # of the common cache: what prompts share is held once, so more answers than these fit
 _SERVERS = ("http://", "https://")
 
