@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from coalm_lite.errors import EvalError
-from coalm_lite.evals.run import Run
 from coalm_lite.evals.running.evaluation import Evaluation, evaluate
-from coalm_lite.evals.running.header import Part, run_header
+from coalm_lite.evals.running.header import run_header
 from coalm_lite.evals.running.opening import BackendOptions, open_backend
 from coalm_lite.evals.running.pool_runner import PoolRunner
 from coalm_lite.evals.running.process_pool import ProcessPool
 from coalm_lite.evals.running.run_file import RunAppender, read_run
-from coalm_lite.evals.running.runner import Progress, Runner, base_steps
+from coalm_lite.evals.running.runner import Progress, Runner
 from coalm_lite.evals.running.workers_model import MOST_LOSSES
-from coalm_lite.evals.suites import open_suites
+from tests.evals.running.pooled import GROUP, PART, SMOKE, check_equal_files, check_resumed_and_with_a_base, run_over
 
 OPTIONS = BackendOptions(context_tokens=1024, threads=1, top_logprobs=2)
-GROUP = 10
-(SMOKE,) = open_suites(["smoke"])
-PART = Part(SMOKE, SMOKE.dialects[0], SMOKE.items)
 TOLD: list[str] = []
 
 
@@ -44,20 +40,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def on_processes(
-    pool: ProcessPool, path: Path, report: Callable[[Progress], object] = lambda _: None, base: Path | None = None
-) -> Run:
-    steps = base_steps(read_run(base)) if base else None
-    with RunAppender(path, run_header(pool, [PART], base=base)) as file:
-        PoolRunner(pool, [PART], file, base=steps, report=report, group_items=GROUP).run()
-    return read_run(path)
-
-
 def test_the_file_is_byte_for_byte_the_one_of_a_single_process(pool: ProcessPool, local: Path, tmp_path: Path) -> None:
-    seen: list[Progress] = []
-    on_processes(pool, tmp_path / "run.jsonl", seen.append)
-    assert (tmp_path / "run.jsonl").read_bytes() == local.read_bytes()
-    assert seen[-1].done == seen[-1].of == len(SMOKE.items) and seen[-1].answer_tokens > 0
+    check_equal_files(pool, local, tmp_path)
 
 
 def test_a_killed_workers_items_are_run_again(pool: ProcessPool, local: Path, tmp_path: Path) -> None:
@@ -68,18 +52,12 @@ def test_a_killed_workers_items_are_run_again(pool: ProcessPool, local: Path, tm
             killed.append(next(each.process.pid or 0 for each in pool._workers if each.group is not None))
             os.kill(killed[0], signal.SIGKILL)
 
-    assert on_processes(pool, tmp_path / "run.jsonl", kill_one) == read_run(local)
+    assert run_over(pool, tmp_path / "run.jsonl", kill_one) == read_run(local)
     assert killed and any("a worker was lost" in words for words in TOLD)
 
 
 def test_a_stopped_run_goes_on_and_a_base_is_used(pool: ProcessPool, local: Path, tmp_path: Path) -> None:
-    lines = local.read_bytes().splitlines(keepends=True)
-    path = tmp_path / "run.jsonl"
-    path.write_bytes(b"".join(lines[:18]) + b'{"torn')
-    assert on_processes(pool, path) == read_run(local)
-    run = on_processes(pool, tmp_path / "against.jsonl", base=local)
-    found = [step.agreement for item in run.items for step in item.steps]
-    assert all(found) and sum(each.agreed_tokens for each in found if each) > 0
+    check_resumed_and_with_a_base(pool, local, tmp_path)
 
 
 def test_a_group_that_breaks_its_workers_is_given_up(tmp_path: Path) -> None:
