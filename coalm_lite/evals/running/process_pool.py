@@ -54,10 +54,7 @@ class ProcessPool(WorkersModel, ClosedAtExit):
         self._workers: list[_Process] = []
         tell(f"{workers} processes, {options.threads or 'several'} threads each")
         try:
-            for _ in range(workers):
-                self._start_worker()
-            while self._facts is None:
-                self.finished()
+            self._start(workers)
         except BaseException:
             self.close()
             raise

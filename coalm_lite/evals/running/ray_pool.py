@@ -55,10 +55,7 @@ class RayPool(WorkersModel, ClosedAtExit):
             self._arguments = (model, replace(options, threads=threads))
             self._class = self._ray.remote(Worker).options(num_cpus=threads, scheduling_strategy="SPREAD")
             tell(f"{count} workers on {_nodes(self._ray)} nodes, {threads} threads each")
-            for _ in range(count):
-                self._start_worker()
-            while self._facts is None:
-                self.finished()
+            self._start(count)
         except BaseException:
             self.close()
             raise

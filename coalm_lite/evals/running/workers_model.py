@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Mapping
 
@@ -13,8 +14,23 @@ from coalm_lite.evals.running.worker import Facts, Group, GroupResult, added
 MOST_LOSSES = 3  # of workers by one group, or before any was ready: then it is no accident
 
 
-class WorkersModel:
+class WorkersModel(ABC):
     """A `Model`, as its first worker tells; all workers must tell the same."""
+
+    @abstractmethod
+    def _start_worker(self) -> None:
+        """Start one more worker, which tells its facts when it is ready."""
+
+    @abstractmethod
+    def finished(self) -> tuple[Group, GroupResult | None] | None:
+        """Wait for the next thing to happen, as `Pool.finished`."""
+
+    def _start(self, workers: int) -> None:
+        """Start so many workers, and wait until the first is ready."""
+        for _ in range(workers):
+            self._start_worker()
+        while self._facts is None:
+            self.finished()
 
     def __init__(self) -> None:
         self._facts: Facts | None = None
