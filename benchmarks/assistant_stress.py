@@ -48,7 +48,7 @@ from coalm_lite import (
     TextDelta,
     TurnDone,
 )
-from coalm_lite.decoding.scheduler import Generated
+from coalm_lite.decoding.requests import Generated
 from coalm_lite.errors import AnswerCancelledError, DecodingError, OutputError
 from coalm_lite.models import shipped_model_path
 from coalm_lite.runtime.base import Cancel

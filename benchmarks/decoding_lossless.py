@@ -31,7 +31,8 @@ from real_requests import requests as real_requests
 
 from coalm_lite import demo, dialects
 from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
-from coalm_lite.decoding.scheduler import Generated, Request, Scheduler
+from coalm_lite.decoding.requests import Generated, Request
+from coalm_lite.decoding.scheduler import Scheduler
 from coalm_lite.dialects import cra
 from coalm_lite.grammar import Grammar
 from coalm_lite.models import shipped_model_path

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING
 from gold_answers import bfcl
 
 from coalm_lite.decoding.measure import Steered
-from coalm_lite.decoding.scheduler import Generated, Request, Scheduler
+from coalm_lite.decoding.requests import Generated, Request
+from coalm_lite.decoding.scheduler import Scheduler
 from coalm_lite.dialects import hammer
 from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Cancel, Stretch

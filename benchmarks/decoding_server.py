@@ -31,7 +31,7 @@ from real_requests import ANSWER_TOKENS, SOURCES, Asked, requests
 
 from coalm_lite import dialects
 from coalm_lite.decoding.generate import answer
-from coalm_lite.decoding.scheduler import Generated, Request
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.grammar import Grammar
 from coalm_lite.models import shipped_model_path
 from coalm_lite.runtime.base import Cancel

@@ -34,7 +34,7 @@ from gold_answers import bfcl, read_lines
 
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.measure import Steered
-from coalm_lite.decoding.scheduler import Generated, Request
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.dialects import hammer
 from coalm_lite.grammar import Grammar
 from coalm_lite.runtime.base import Cancel

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from coalm_lite import dialects
 from coalm_lite.decoding.desk import Desk, desk_of
-from coalm_lite.decoding.scheduler import Generated, Request
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.errors import OutputError, ToolError, TruncatedOutputError
 from coalm_lite.runtime.base import Cancel, Cancelled, Engine, common_prefix_length
 from coalm_lite.tools import Toolbox

@@ -13,8 +13,8 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+from coalm_lite.decoding.requests import AnswerEvent, Failed, Generated, Piece, Request
 from coalm_lite.decoding.sampling import Sampler
-from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Piece, Request
 from coalm_lite.errors import DecodingError
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.types import Timings

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from coalm_lite.app.crashes import LastLines, crashed, ending_words
 from coalm_lite.app.messages import OPENING, Ping, Pong, Wire, frame
-from coalm_lite.decoding.scheduler import Failed
+from coalm_lite.decoding.requests import Failed
 from coalm_lite.errors import CoalmError
 from coalm_lite.runtime.child_command import child_command
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from coalm_lite.app.desks import AppDesk, DeskState
 from coalm_lite.app.opening import ModelSpec, open_desk
 from coalm_lite.decoding.prefix import Outcome
-from coalm_lite.decoding.scheduler import Generated, Piece, Request
+from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.runtime.base import Cancel, common_prefix_length
 from coalm_lite.runtime.one_thread import ClosedAtExit
 from coalm_lite.runtime.options import SMALL_PARAMETERS, this_machine

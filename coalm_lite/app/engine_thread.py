@@ -20,7 +20,8 @@ from coalm_lite.app.desks import DeskState
 from coalm_lite.app.prefixes import ready_among
 from coalm_lite.app.tally import Tally
 from coalm_lite.decoding.prefix import Outcome
-from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Piece, Request, Scheduler
+from coalm_lite.decoding.requests import AnswerEvent, Failed, Piece, Request
+from coalm_lite.decoding.scheduler import Scheduler
 from coalm_lite.errors import CoalmError, DecodingError
 from coalm_lite.runtime.base import Cancel, Cancelled, Engine, ManySequences, TokenizesBeside
 from coalm_lite.runtime.snapshots import SnapshotFolder

@@ -21,7 +21,7 @@ from coalm_lite.app.opening import ModelSpec
 from coalm_lite.app.sent_grammars import SentGrammars
 from coalm_lite.app.tally import Tally
 from coalm_lite.decoding.prefix import Outcome
-from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request
+from coalm_lite.decoding.requests import Failed, Generated, Piece, Request
 from coalm_lite.errors import CoalmError, DecodingError, UsageError
 from coalm_lite.runtime.base import Cancel, Cancelled
 from coalm_lite.runtime.one_thread import ClosedAtExit

@@ -13,7 +13,7 @@ from coalm_lite.app.answering import events_of
 from coalm_lite.app.desks import DeskState
 from coalm_lite.app.engine_thread import EngineThread
 from coalm_lite.decoding.prefix import Outcome
-from coalm_lite.decoding.scheduler import Generated, Piece, Request
+from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.runtime.one_thread import ClosedAtExit
 from coalm_lite.runtime.snapshots import SnapshotFolder

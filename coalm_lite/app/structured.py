@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from coalm_lite.decoding.desk import Desk
-from coalm_lite.decoding.scheduler import Generated, Request
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.dialects import hammer
 from coalm_lite.errors import (
     AnswerCancelledError,

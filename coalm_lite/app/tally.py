@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coalm_lite.app.desks import DeskState
-from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated
+from coalm_lite.decoding.requests import AnswerEvent, Failed, Generated
 
 
 class Tally:

@@ -41,7 +41,7 @@ from coalm_lite.app.messages import (
 )
 from coalm_lite.app.opening import open_spec
 from coalm_lite.decoding.guide import TextGrammar
-from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Piece, Request
+from coalm_lite.decoding.requests import AnswerEvent, Failed, Generated, Piece, Request
 from coalm_lite.errors import CoalmError
 from coalm_lite.runtime.base import Cancel, Cancelled, ManySequences
 from coalm_lite.runtime.progress import PROGRESS

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.prefix import Outcome, ready_prefix
-from coalm_lite.decoding.scheduler import Generated, Piece, Request
+from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.runtime.snapshots import SnapshotFolder
 from coalm_lite.types import ModelInfo, Prompt

@@ -7,7 +7,8 @@ from contextlib import closing
 
 from coalm_lite.decoding.guide import TextGrammar
 from coalm_lite.decoding.pace import Pace
-from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
+from coalm_lite.decoding.requests import Failed, Generated, Piece, Request
+from coalm_lite.decoding.scheduler import Scheduler
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.types import Sampling
 

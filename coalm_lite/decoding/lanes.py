@@ -93,9 +93,13 @@ class ManyLanes:
         return self._reused[lane]
 
     def begin(self, lane: int, tokens: Sequence[int]) -> int:
-        """Keep or share the longest common beginning with what any lane holds; at least one token stays to compute."""
+        """Keep or share the longest common beginning with what any lane holds; at least one token stays to compute.
+
+        Of equal ones the first lane's is shared, so that what was computed twice is soon held once: without flash
+        attention a batch's cost grows with the highest cell that is in use.
+        """
         lengths = [common_prefix_length(self.held(other), tokens[:-1]) for other in range(self.count)]
-        best = max(range(self.count), key=lambda other: (lengths[other], other == lane))
+        best = max(range(self.count), key=lambda other: (lengths[other], -other))
         if best != lane and self.verifies:
             self._engine.share(best, lane, lengths[best])
             self._reused[lane] = lengths[best]

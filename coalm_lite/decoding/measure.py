@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.guide import TextGrammar
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.decoding.sampling import Sampler
-from coalm_lite.decoding.scheduler import Generated, Request
 from coalm_lite.grammar import compile_schema
 from coalm_lite.runtime.base import Cancel, Engine
 from coalm_lite.types import JsonObject, Sampling, Segment

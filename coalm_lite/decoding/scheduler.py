@@ -1,8 +1,9 @@
 """Many answers from one engine: each step computes one batch with the next tokens of all of them.
 
 A request waits until a sequence and the room for its prompt and its longest answer are free; requests are taken in the
-order in which they came. A prompt's beginning that some sequence holds is shared, not computed. Prompts are computed
-in pieces beside the answers that are going on. Engines with one sequence serve one request after the other.
+order in which they came, but for those whose prompt's beginning another answer computes just now. What some sequence
+holds of a prompt's beginning is shared, not computed. Prompts are computed in pieces beside the answers that are going
+on. Engines with one sequence serve one request after the other.
 """
 
 from __future__ import annotations
@@ -10,71 +11,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from coalm_lite.decoding.drafts import Habits, PromptLookup, Recorded, habits_of
 from coalm_lite.decoding.guesses import Guesser
-from coalm_lite.decoding.guide import Guide, TextGrammar, guide_for
+from coalm_lite.decoding.guide import guide_for
 from coalm_lite.decoding.lanes import Rows, lanes_of
 from coalm_lite.decoding.pace import Pace, pace_of
+from coalm_lite.decoding.places import Places, Slot
+from coalm_lite.decoding.requests import AnswerEvent, Failed, Generated, Piece, Request
 from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.trail import QuickLookup
-from coalm_lite.decoding.writer import Counts, Writer
+from coalm_lite.decoding.writer import Writer
 from coalm_lite.errors import CoalmError, DecodingError
-from coalm_lite.runtime.base import Cancel, Cancelled, Engine, Stretch, check_room, common_prefix_length
-from coalm_lite.types import Sampling, StopReason, Timings
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be answered, and how. `recorded`: an answer to the same prompt that this one may agree with.
-
-    `drafts=False` computes token by token what is not forced. `sampler` replaces the one that `sampling` makes.
-    `pieces=False`: the end is all that matters, and a desk may leave out the pieces before it.
-    """
-
-    prompt: Sequence[int]
-    sampling: Sampling = field(default_factory=Sampling)
-    grammar: str | TextGrammar | None = None
-    cancel: Cancel = field(default_factory=Cancel)
-    drafts: bool = True
-    recorded: Sequence[int] = ()
-    sampler: Sampler | None = None
-    pieces: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The next piece of the text, never empty and never half a character."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """The end of an answer. `text` is all pieces together; `tokens` are without the end token.
-
-    `timings.ttft_s` is 0 when it was cancelled before its first token.
-    `refusals` counts the choices at which the grammar refused the sampled token.
-    """
-
-    text: str
-    reason: StopReason
-    tokens: tuple[int, ...]
-    refusals: int
-    timings: Timings
-    counts: Counts = field(default_factory=Counts)
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The end of an answer that met an error; what was written until then stands."""
-
-    error: CoalmError
-
-
-AnswerEvent: TypeAlias = Piece | Generated | Failed
+from coalm_lite.runtime.base import Cancel, Cancelled, Engine, Stretch, check_room
+from coalm_lite.types import Timings
 
 
 @dataclass(slots=True)
@@ -97,25 +48,6 @@ class Spent:
         self.batches += 1
 
 
-class _Slot:
-    """A request in work on a lane."""
-
-    def __init__(self, number: int, request: Request, lane: int, writer: Writer, guide: Guide | None) -> None:
-        self.number = number
-        self.request = request
-        self.lane = lane
-        self.writer = writer
-        self.guide = guide
-        self.waiting: list[int] = []  # tokens of the step that are not computed yet
-        self.wanted: list[int] = []  # the places among them behind which logits are wanted
-        self.prefilled_at: float | None = None
-
-    @property
-    def longest(self) -> int:
-        """How many tokens its lane may come to hold."""
-        return len(self.request.prompt) + self.request.sampling.max_tokens
-
-
 class Scheduler:
     """Serves requests on `engine`. Not thread-safe; a request's `cancel` may be set from other threads."""
 
@@ -125,12 +57,12 @@ class Scheduler:
         self.abort = Cancel()  # set from any thread, ends a batch of several answers: for who wants to close at once
         self._engine = engine
         self._lanes = lanes_of(engine)
+        self._places = Places(self._lanes)
+        self._slots = self._places.slots
         self._pace = pace or pace_of(engine)
         self._habits = habits or habits_of(engine)
         self._queue: deque[tuple[int, Request, float]] = deque()
-        self._slots: list[_Slot] = []
         self._started: dict[int, float] = {}
-        self._used: dict[int, int] = dict.fromkeys(range(self._lanes.count), 0)  # lane: when it was used last
         self._count = 0
 
     def submit(self, request: Request) -> int:
@@ -187,39 +119,22 @@ class Scheduler:
         for entry in [entry for entry in self._queue if entry[1].cancel.is_set]:
             self._queue.remove(entry)
             yield entry[0], _not_begun(entry[1], time.perf_counter() - entry[2])
-        while self._queue and len(self._slots) < self._lanes.count:
-            number, request, submitted = self._queue[0]
-            if self._slots and not self._fits(request):
+        for entry in [*self._queue]:
+            number, request, submitted = entry
+            if self._places.full:
                 return
-            self._queue.popleft()
+            if self._places.soon_shared(request.prompt):
+                continue
+            if self._slots and not self._places.fits(request):
+                return
+            self._queue.remove(entry)
             self._started[number] = submitted
             try:
                 self._check(request)
-                self._slots.append(self._open(number, request))
+                self._places.enter(self._open(number, request))
             except CoalmError as error:
                 del self._started[number]
                 yield number, Failed(error)
-
-    def _fits(self, request: Request) -> bool:
-        """Whether its longest answer fits beside those of the others; empties lanes that are not in use for it."""
-        taken = sum(max(0, slot.longest - len(self._lanes.held(slot.lane))) for slot in self._slots)
-        shared = {lane: common_prefix_length(self._lanes.held(lane), request.prompt) for lane in self._used}
-        source = max(shared, key=shared.__getitem__)
-        wanted = len(request.prompt) + request.sampling.max_tokens - shared[source] + taken
-        return self._make_room(wanted, [lane for lane in self._idle() if lane != source])
-
-    def _idle(self) -> list[int]:
-        """The lanes that no answer is on, the longest unused first."""
-        taken = {slot.lane for slot in self._slots}
-        return sorted(set(self._used) - taken, key=self._used.__getitem__)
-
-    def _make_room(self, wanted: int, lanes: Sequence[int]) -> bool:
-        """Whether there is room for `wanted` tokens, perhaps after emptying some of `lanes`."""
-        for lane in lanes:
-            if wanted <= self._lanes.free_tokens():
-                break
-            self._lanes.cut(lane, 0)
-        return wanted <= self._lanes.free_tokens()
 
     def _check(self, request: Request) -> None:
         if not request.prompt:
@@ -229,7 +144,7 @@ class Scheduler:
             if not 0 <= token < self._engine.info.vocabulary_size:
                 raise DecodingError(f"token {token} is outside the vocabulary of {self._engine.info.vocabulary_size}")
 
-    def _open(self, number: int, request: Request) -> _Slot:
+    def _open(self, number: int, request: Request) -> Slot:
         sampler = request.sampler or Sampler(request.sampling)
         guide = guide_for(self._engine, request.grammar)
         guesses = request.drafts and self._lanes.verifies
@@ -242,10 +157,9 @@ class Scheduler:
             guesser=self._guesser(request) if guesses else None,
             pace=self._pace,
         )
-        lane = self._lane_for(request.prompt)
+        lane = self._places.lane_for(request.prompt)
         writer.begin(self._lanes.begin(lane, writer.tokens))
-        self._used[lane] = number
-        return _Slot(number, request, lane, writer, guide)
+        return Slot(number, request, lane, writer, guide)
 
     def _guesser(self, request: Request) -> Guesser:
         lookup = PromptLookup(request.prompt, self._engine.token_bytes, request.recorded)
@@ -253,18 +167,9 @@ class Scheduler:
         recorded = Recorded(request.recorded) if request.recorded else None
         return Guesser(self._pace, lookup, self._habits, quick, recorded)
 
-    def _lane_for(self, prompt: Sequence[int]) -> int:
-        """An idle lane: one that holds the beginning of this conversation and little else, or the longest unused."""
-        idle = self._idle()
-        for lane in reversed(idle):
-            held = self._lanes.held(lane)
-            if held and 2 * common_prefix_length(held, prompt) > len(held):
-                return lane
-        return idle[0]
-
     # One batch
 
-    def _batch(self) -> list[tuple[_Slot, Stretch]]:
+    def _batch(self) -> list[tuple[Slot, Stretch]]:
         """The next tokens of every answer, as far as a batch goes; answers before prompts."""
         room = self._lanes.batch_tokens
         for slot in self._slots:
@@ -272,7 +177,7 @@ class Scheduler:
                 step = slot.writer.step(self._room_for_guesses(), len(self._slots))
                 self._lanes.cut(slot.lane, step.kept)
                 slot.waiting, slot.wanted = [*step.tokens], [*step.wanted]
-        stretches: list[tuple[_Slot, Stretch]] = []
+        stretches: list[tuple[Slot, Stretch]] = []
         for slot in sorted(self._slots, key=lambda slot: len(slot.waiting)):
             count = min(len(slot.waiting), room)
             whole = count == len(slot.waiting)
@@ -287,9 +192,9 @@ class Scheduler:
         """A fair share of the free room, less the tokens that are certain to come."""
         return min(self._lanes.free_tokens(), self._lanes.batch_tokens) // max(1, len(self._slots)) - 1
 
-    def _without_room(self, stretches: Sequence[tuple[_Slot, Stretch]]) -> tuple[_Slot, CoalmError] | None:
+    def _without_room(self, stretches: Sequence[tuple[Slot, Stretch]]) -> tuple[Slot, CoalmError] | None:
         """Empties lanes that are not in use until the batch fits; else the answer that came last and its error."""
-        if self._make_room(sum(len(stretch.tokens) for _, stretch in stretches), self._idle()):
+        if self._places.make_room(sum(len(stretch.tokens) for _, stretch in stretches), self._places.idle()):
             return None
         slot = max(stretches, key=lambda pair: pair[0].number)[0]
         context = self._engine.info.context_tokens
@@ -299,7 +204,7 @@ class Scheduler:
             return slot, error
         raise AssertionError("a batch without room does not fit")
 
-    def _compute(self, stretches: Sequence[tuple[_Slot, Stretch]]) -> Iterator[tuple[int, AnswerEvent]]:
+    def _compute(self, stretches: Sequence[tuple[Slot, Stretch]]) -> Iterator[tuple[int, AnswerEvent]]:
         began = time.perf_counter()
         alone = stretches[0][0].request.cancel if len(stretches) == 1 else self.abort
         try:
@@ -321,12 +226,12 @@ class Scheduler:
                 slot.prefilled_at = slot.prefilled_at or now
                 yield from self._take(slot, logits)
 
-    def _prompt_part(self, slot: _Slot, stretch: Stretch) -> int:
+    def _prompt_part(self, slot: Slot, stretch: Stretch) -> int:
         """How many of the tokens that were just computed are the prompt's."""
         before = len(self._lanes.held(slot.lane)) - len(stretch.tokens)
         return max(0, min(len(stretch.tokens), len(slot.request.prompt) - before))
 
-    def _take(self, slot: _Slot, logits: Rows) -> Iterator[tuple[int, AnswerEvent]]:
+    def _take(self, slot: Slot, logits: Rows) -> Iterator[tuple[int, AnswerEvent]]:
         try:
             text = slot.writer.take(logits)
         except CoalmError as error:
@@ -339,18 +244,18 @@ class Scheduler:
 
     # Ends
 
-    def _fail(self, slot: _Slot, error: CoalmError) -> tuple[int, AnswerEvent]:
+    def _fail(self, slot: Slot, error: CoalmError) -> tuple[int, AnswerEvent]:
         self._leave(slot)
         del self._started[slot.number]
         return slot.number, Failed(error)
 
-    def _end(self, slot: _Slot, text: str) -> Iterator[tuple[int, AnswerEvent]]:
+    def _end(self, slot: Slot, text: str) -> Iterator[tuple[int, AnswerEvent]]:
         self._leave(slot)
         if text:
             yield slot.number, Piece(text)
         yield slot.number, self._generated(slot)
 
-    def _leave(self, slot: _Slot) -> None:
+    def _leave(self, slot: Slot) -> None:
         """Free the lane, which keeps what is certain of its sequence for the next prompt."""
         self._slots.remove(slot)
         if slot.writer.reason == "stop":
@@ -359,7 +264,7 @@ class Scheduler:
         if slot.guide is not None:
             slot.guide.close()
 
-    def _generated(self, slot: _Slot) -> Generated:
+    def _generated(self, slot: Slot) -> Generated:
         now = time.perf_counter()
         writer, started = slot.writer, self._started.pop(slot.number)
         prefilled = now if slot.prefilled_at is None else slot.prefilled_at

@@ -11,7 +11,7 @@ import pytest
 from coalm_lite import models
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.decoding.desk import Desk
-from coalm_lite.decoding.scheduler import Request
+from coalm_lite.decoding.requests import Request
 from coalm_lite.dialects import cra
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.types import Message, Sampling, ToolSpec

@@ -18,7 +18,7 @@ from coalm_lite import demo
 from coalm_lite.app.assistant import Assistant
 from coalm_lite.app.reply import Reply
 from coalm_lite.app.shared import SharedDesk
-from coalm_lite.decoding.scheduler import Request
+from coalm_lite.decoding.requests import Request
 from coalm_lite.errors import DecodingError
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.runtime.scripted import ScriptedEngine

@@ -11,7 +11,7 @@ import coalm_lite
 from coalm_lite.app.assistant import Assistant
 from coalm_lite.cli.slash import Chat, obey
 from coalm_lite.decoding.desk import EngineDesk
-from coalm_lite.decoding.scheduler import Generated, Piece, Request
+from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.errors import EngineCrashed, ModelTooLargeError, SchemaError, UsageError
 from coalm_lite.runtime.scripted import ScriptedEngine
 from coalm_lite.session import Session

@@ -13,7 +13,7 @@ from coalm_lite.app.desk_group import DeskGroup, open_group, processes_for
 from coalm_lite.app.desks import AppDesk
 from coalm_lite.app.opening import ModelSpec
 from coalm_lite.app.shared import SharedDesk
-from coalm_lite.decoding.scheduler import Generated, Request
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.errors import DecodingError, ModelTooLargeError
 from coalm_lite.models import shipped_model_path
 from coalm_lite.runtime.llamacpp import LlamaEngine

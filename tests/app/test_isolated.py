@@ -22,8 +22,8 @@ from coalm_lite.app.isolated import IsolatedDesk
 from coalm_lite.app.opening import ModelSpec
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.decoding.prefix import ready_prefix
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.decoding.sampling import Sampler
-from coalm_lite.decoding.scheduler import Generated, Request
 from coalm_lite.errors import ContextFullError, DecodingError, EngineCrashed, ModelError, UsageError
 from coalm_lite.runtime.base import Cancel, Cancelled
 from coalm_lite.runtime.llamacpp import LlamaEngine
@@ -305,7 +305,7 @@ import sys
 from pathlib import Path
 from coalm_lite.app.isolated import IsolatedDesk
 from coalm_lite.app.opening import ModelSpec
-from coalm_lite.decoding.scheduler import Request
+from coalm_lite.decoding.requests import Request
 from coalm_lite.types import Sampling
 print("a script without a guard for __main__", flush=True)
 desk = IsolatedDesk(ModelSpec(path=Path(sys.argv[1]), threads=1))

@@ -11,7 +11,7 @@ import pytest
 from coalm_lite.app.isolated import IsolatedDesk
 from coalm_lite.app.opening import ModelSpec, open_desk, sized
 from coalm_lite.app.shared import SharedDesk
-from coalm_lite.decoding.scheduler import Request
+from coalm_lite.decoding.requests import Request
 from coalm_lite.errors import ModelError, ModelTooLargeError, UsageError
 from coalm_lite.pull.machine import Machine
 from coalm_lite.types import Sampling, Segment

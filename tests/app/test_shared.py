@@ -17,7 +17,7 @@ import pytest
 from coalm_lite.app.desks import AppDesk
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.decoding.desk import Desk, EngineDesk
-from coalm_lite.decoding.scheduler import Generated, Piece, Request
+from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.errors import ContextFullError, DecodingError, UsageError
 from coalm_lite.runtime.base import Cancel, Cancelled, Stretch
 from coalm_lite.runtime.llamacpp import LlamaEngine
@@ -354,7 +354,7 @@ def test_a_program_ends_in_the_middle_of_an_answer_without_a_close(nano_path: Pa
 import time
 from pathlib import Path
 from coalm_lite.app.shared import SharedDesk
-from coalm_lite.decoding.scheduler import Request
+from coalm_lite.decoding.requests import Request
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.runtime.llamacpp.constraint import LlamaConstraint
 from coalm_lite.types import Sampling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coalm_lite.decoding.desk import Desk, EngineDesk, desk_of
-from coalm_lite.decoding.scheduler import Generated, Request
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.runtime.scripted import ScriptedEngine
 

@@ -12,8 +12,8 @@ from grammar_schemas import Generator
 
 from coalm_lite import dialects, models
 from coalm_lite.decoding.generate import answer
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.decoding.sampling import Sampler
-from coalm_lite.decoding.scheduler import Generated, Request
 from coalm_lite.errors import SchemaError
 from coalm_lite.grammar import Grammar, compile_schema
 from coalm_lite.runtime.base import Cancel, Stretch

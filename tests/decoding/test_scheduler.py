@@ -11,10 +11,11 @@ import pytest
 from coalm_lite.decoding.drafts import Habits
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
-from coalm_lite.decoding.scheduler import Failed, Generated, Piece, Request, Scheduler
+from coalm_lite.decoding.requests import Failed, Generated, Piece, Request
+from coalm_lite.decoding.scheduler import Scheduler
 from coalm_lite.dialects import cra, hammer
 from coalm_lite.errors import ContextFullError, DecodingError
-from coalm_lite.runtime.base import Cancel
+from coalm_lite.runtime.base import Cancel, Stretch, common_prefix_length
 from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.runtime.scripted import ScriptedEngine
 from coalm_lite.types import Message, Sampling, Segment, ToolSpec
@@ -169,6 +170,46 @@ def test_common_beginnings_are_computed_once(nano: LlamaEngine) -> None:
     reused = [each.timings.reused_tokens for each in ends(nano, [request(nano, words) for words in SAID])
               if isinstance(each, Generated)]  # fmt: skip
     assert min(reused) > len(prompt(nano, SAID[0])) // 2
+
+
+def test_a_beginning_of_prompts_that_come_together_is_computed_once(nano: LlamaEngine) -> None:
+    for lane in range(nano.sequences):
+        nano.cut(lane, 0)
+    asked = [request(nano, words) for words in SAID[: nano.sequences]]
+    scheduler = Scheduler(nano, Pace(DEAR_STEPS))
+    for each in asked:
+        scheduler.submit(each)
+    assert sum(isinstance(event, Generated) for _, event in scheduler.run()) == len(asked)
+    common = min(common_prefix_length(asked[0].prompt, each.prompt) for each in asked[1:])
+    assert common > 64
+    assert scheduler.spent.prompt_tokens <= sum(len(each.prompt) for each in asked) - (len(asked) - 1) * common
+
+
+def test_a_cancelled_prompt_leaves_those_that_waited_for_its_beginning(nano: LlamaEngine) -> None:
+    for lane in range(nano.sequences):
+        nano.cut(lane, 0)
+    first, second = request(nano, SAID[0]), request(nano, SAID[1])
+    scheduler = Scheduler(nano)
+    scheduler.submit(replace(first, prompt=first.prompt[:-1] * 3))  # longer than a batch
+    scheduler.submit(second)
+    scheduler.submit(replace(second, prompt=list(second.prompt)[40:]))  # begins like neither
+    list(scheduler.step())
+    assert scheduler.waiting == 1
+    scheduler._slots[0].request.cancel.set()
+    reasons = [event.reason for _, event in scheduler.run() if isinstance(event, Generated)]
+    assert reasons == ["cancelled", "stop", "stop"]
+
+
+def test_a_beginning_that_is_held_twice_is_soon_held_once(nano: LlamaEngine) -> None:
+    asked = [request(nano, words) for words in SAID[: nano.sequences]]
+    for lane in range(nano.sequences):
+        nano.cut(lane, 0)
+    for lane, each in enumerate(asked):
+        nano.compute([Stretch(lane, each.prompt)], Cancel())
+    ends(nano, [request(nano, words) for words in ("17", "28", "39", "40")])
+    common = min(common_prefix_length(asked[0].prompt, each.prompt) for each in asked[1:])
+    held = sum(len(nano.held(lane)) for lane in range(nano.sequences))
+    assert nano.info.context_tokens - nano.free_tokens() <= held - (nano.sequences - 1) * (common - 1)
 
 
 def test_one_requests_error_or_cancel_leaves_the_others(nano: LlamaEngine) -> None:

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from coalm_lite.app.server.asking import Asked
 from coalm_lite.app.server.stop_words import StopWords
 from coalm_lite.decoding.desk import Desk
-from coalm_lite.decoding.scheduler import Generated, Request
+from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.errors import MalformedOutputError, OutputError, ToolError
 from coalm_lite.runtime.base import Cancel
 from coalm_lite.types import Message, Segment, ToolCall

@@ -18,7 +18,8 @@ from coalm_lite import dialects
 from coalm_lite.decoding.drafts import Habits
 from coalm_lite.decoding.lanes import lanes_of
 from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
-from coalm_lite.decoding.scheduler import AnswerEvent, Failed, Generated, Request, Scheduler, Spent
+from coalm_lite.decoding.requests import AnswerEvent, Failed, Generated, Request
+from coalm_lite.decoding.scheduler import Scheduler, Spent
 from coalm_lite.errors import CoalmError, ContextFullError
 from coalm_lite.evals.items import Ask
 from coalm_lite.evals.run import ModelStory, Step

@@ -9,7 +9,7 @@ import pytest
 
 from coalm_lite import dialects, models
 from coalm_lite.decoding.generate import Generated, answer
-from coalm_lite.decoding.scheduler import Request
+from coalm_lite.decoding.requests import Request
 from coalm_lite.errors import UsageError
 from coalm_lite.evals.items import FAIL, PASS, Answer, Ask, Item, Outcome
 from coalm_lite.evals.smoke import open_suite
