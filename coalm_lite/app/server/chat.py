@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -29,13 +28,6 @@ from coalm_lite.app.server.reply import Channel, Reply, StreamedReply, WholeRepl
 from coalm_lite.app.server.served import Served
 from coalm_lite.app.server.settings import Limits
 from coalm_lite.runtime.base import Cancel
-
-
-@dataclass(frozen=True, slots=True)
-class _Understood:
-    """The request was read; its answer begins."""
-
-    request: ChatRequest
 
 
 class ChatEndpoint:
@@ -71,13 +63,12 @@ class ChatEndpoint:
             await response(scope, receive, channel.send)
 
     async def _answer(self, body: bytes, cancel: Cancel, channel: Channel) -> None:
+        work = _Work(self._served, self._limits.max_tokens, self._blocks, body, cancel)
         reply: Reply | None = None
-        async with aclosing(items_of(self._served.line.pool, lambda: self._work(body, cancel))) as events:
+        async with aclosing(items_of(self._served.line.pool, work.events)) as events:
             async for items in events:
-                if isinstance(first := items[0], _Understood):
-                    reply = self._reply(first.request, channel)
-                assert reply is not None
-                await reply.take([item for item in items if not isinstance(item, _Understood)])
+                reply = reply or self._reply(work.request, channel)
+                await reply.take(items)
 
     def _reply(self, request: ChatRequest, channel: Channel) -> Reply:
         tells_usage = bool(request.stream_options and request.stream_options.include_usage)
@@ -94,18 +85,30 @@ class ChatEndpoint:
         self._counters.answered(finished.reason, finished.ttft_s)
         return finished.reason
 
-    def _work(self, body: bytes, cancel: Cancel) -> Iterator[_Understood | Words | Finished]:
-        """What the request's own thread does."""
-        request = read_chat_request(body)
-        self._served.check_name(request.model)
+
+class _Work:
+    """What a request's own thread does."""
+
+    request: ChatRequest  # there once something came of it
+
+    def __init__(self, served: Served, max_tokens: int, blocks: Blocks, body: bytes, cancel: Cancel) -> None:
+        self._served = served
+        self._max_tokens = max_tokens
+        self._blocks = blocks
+        self._body = body
+        self._cancel = cancel
+
+    def events(self) -> Iterator[Words | Finished]:
+        """The answer's; raises what is wrong with the request, or goes wrong with the answer."""
+        self.request = read_chat_request(self._body)
+        self._served.check_name(self.request.model)
         desk = self._served.desk
-        asked = read_asked(request, desk, self._served.dialect, self._limits.max_tokens)
+        asked = read_asked(self.request, desk, self._served.dialect, self._max_tokens)
         tokens = asked.tokens(desk)
-        yield _Understood(request)
-        if not self._blocks.ready(desk, asked, tokens, cancel):
+        if not self._blocks.ready(desk, asked, tokens, self._cancel):
             yield Finished((), None, Usage())
             return
-        yield from answer(desk, asked, tokens, cancel)
+        yield from answer(desk, asked, tokens, self._cancel)
 
 
 class _GoneError(Exception):

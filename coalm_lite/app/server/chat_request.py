@@ -91,6 +91,9 @@ ChatMessage: TypeAlias = Annotated[
 class FunctionTool(_Model):
     """A function that the model may call; its parameters are the JSON Schema of one object."""
 
+    # A number beyond all floats (1e400) stays one, so that the schema's reader can name it; it would become null.
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
     name: Annotated[str, Field(min_length=1, max_length=128)]
     description: str | None = None
     parameters: dict[str, Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -17,11 +18,15 @@ async def items_of(pool: Executor, make: Callable[[], Iterator[Item]]) -> AsyncG
     The generator runs on to its end also when nobody listens any more: whoever leaves early tells it so.
     """
     loop = asyncio.get_running_loop()
-    came: asyncio.Queue[Item | _End] = asyncio.Queue()
+    came: deque[Item | _End] = deque()
+    arrived = asyncio.Event()
 
     def tell(item: Item | _End) -> None:
+        came.append(item)
+        if len(came) > 1:  # the one before has woken the loop, which takes all that is there
+            return
         with suppress(RuntimeError):  # the loop is closed: nobody listens
-            loop.call_soon_threadsafe(came.put_nowait, item)
+            loop.call_soon_threadsafe(arrived.set)
 
     def work() -> None:
         try:
@@ -34,18 +39,21 @@ async def items_of(pool: Executor, make: Callable[[], Iterator[Item]]) -> AsyncG
 
     pool.submit(work)
     while True:
+        await arrived.wait()
+        arrived.clear()
         items: list[Item] = []
-        item = await came.get()
-        while not isinstance(item, _End):
-            items.append(item)
-            if came.empty():
-                break
-            item = came.get_nowait()
+        end: _End | None = None
+        while came and end is None:
+            item = came.popleft()
+            if isinstance(item, _End):
+                end = item
+            else:
+                items.append(item)
         if items:
             yield items
-        if isinstance(item, _End):
-            if item.error is not None:
-                raise item.error
+        if end is not None:
+            if end.error is not None:
+                raise end.error
             return
 
 

@@ -42,38 +42,54 @@ class Toolset:
 
 def toolset_of(request: ChatRequest, dialect: Dialect) -> Toolset:
     """The request's tools in a dialect; Refusal 400 naming tool, JSON pointer and keyword for what cannot be held."""
-    entries = request.tools or []
-    written = tuple(_written(entry) for entry in entries)
+    written = tuple(_written(entry) for entry in request.tools or ())
+    return _toolset(written, _choice_of(request, _names(written)), dialect)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which of the tools may be called, and how many calls there must be."""
+
+    allowed: tuple[str, ...]
+    wanted: Wanted
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _toolset(written: tuple[bytes, ...], choice: _Choice, dialect: Dialect) -> Toolset:
     specs = [_spec(text, at) for at, text in enumerate(written)]
-    names = [spec.name for spec in specs]
-    for at, name in enumerate(names):
-        if name in names[:at]:
-            place = f"tools[{at}].function.name"
-            raise Refusal(400, f"{place}: two tools are called {name!r}", place, "invalid_tool")
-    allowed, wanted = _choice(request, names)
-    usable = [spec for spec in specs if spec.name in allowed]
-    grammar = _grammar(dialect, usable, wanted, names)
+    usable = [spec for spec in specs if spec.name in choice.allowed]
+    grammar = _grammar(dialect, usable, choice.wanted, [spec.name for spec in specs])
     shown = tuple(specs) if usable else ()
     return Toolset(shown, {spec.name: _reader(text) for spec, text in zip(specs, written, strict=True)}, grammar)
 
 
-def _written(entry: ToolEntry) -> str:
-    return json.dumps(entry.function.model_dump(exclude_none=True, exclude={"strict"}))
+@lru_cache(maxsize=_REMEMBERED)
+def _names(written: tuple[bytes, ...]) -> tuple[str, ...]:
+    names = tuple(_spec(text, at).name for at, text in enumerate(written))
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            place = f"tools[{at}].function.name"
+            raise Refusal(400, f"{place}: two tools are called {name!r}", place, "invalid_tool")
+    return names
 
 
-def _spec(written: str, at: int) -> ToolSpec:
+def _written(entry: ToolEntry) -> bytes:
+    return entry.function.model_dump_json(exclude_none=True, exclude={"strict"}).encode()
+
+
+def _spec(written: bytes, at: int) -> ToolSpec:
     try:
         return _read(written)[0]
     except ToolError as error:
         raise _refused(error, at) from error
 
 
-def _reader(written: str) -> ArgumentReader:
+def _reader(written: bytes) -> ArgumentReader:
     return _read(written)[1]
 
 
 @lru_cache(maxsize=4 * _REMEMBERED)
-def _read(written: str) -> tuple[ToolSpec, ArgumentReader]:
+def _read(written: bytes) -> tuple[ToolSpec, ArgumentReader]:
     spec = spec_from_schema(json.loads(written))
     return spec, schema_reader(spec)
 
@@ -92,21 +108,20 @@ def _refused(error: ToolError, at: int) -> Refusal:
     return Refusal(400, f"tools[{at}]: {error.message}{hint}", place, "invalid_tool")
 
 
-def _choice(request: ChatRequest, names: Sequence[str]) -> tuple[Sequence[str], Wanted]:
-    """Which of the tools may be called, and how many calls there must be."""
+def _choice_of(request: ChatRequest, names: tuple[str, ...]) -> _Choice:
     choice = request.tool_choice
     single = request.parallel_tool_calls is False
     if choice == "none" or (not names and choice in (None, "auto")):
-        return (), "any"
+        return _Choice((), "any")
     if not names:
         raise Refusal(400, "tool_choice: there are no tools", "tool_choice", "invalid_value")
     if isinstance(choice, NamedTool):
-        return [_known(choice, names, "tool_choice.function.name")], "one"
+        return _Choice((_known(choice, names, "tool_choice.function.name"),), "one")
     if isinstance(choice, AllowedTools):
         place = "tool_choice.allowed_tools.tools"
-        allowed = [_known(tool, names, f"{place}[{at}]") for at, tool in enumerate(choice.allowed_tools.tools)]
-        return allowed, _wanted(choice.allowed_tools.mode == "required", single)
-    return names, _wanted(choice == "required", single)
+        allowed = tuple(_known(tool, names, f"{place}[{at}]") for at, tool in enumerate(choice.allowed_tools.tools))
+        return _Choice(allowed, _wanted(choice.allowed_tools.mode == "required", single))
+    return _Choice(names, _wanted(choice == "required", single))
 
 
 def _wanted(required: bool, single: bool) -> Wanted:
