@@ -112,6 +112,11 @@ class EngineThread:
                 self._check()
             return engine.tokenize_beside(prompt)
 
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether `tokenize` does not wait for a batch."""
+        return isinstance(self._engine, TokenizesBeside)
+
     def ready(self, block: Sequence[int], cancel: Cancel) -> Outcome:
         """As `Desk.ready`. "off" also where restoring would disturb others' answers, which then compute it."""
         if self._prefixes is None:

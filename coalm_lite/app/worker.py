@@ -16,8 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from coalm_lite.app.engine_thread import EngineThread
 from coalm_lite.app.messages import (
@@ -47,34 +46,38 @@ from coalm_lite.runtime.base import Cancel, Cancelled, ManySequences
 from coalm_lite.runtime.progress import PROGRESS
 
 _BROKEN = 70  # the exit status for an engine that failed in a way that nobody foresaw (EX_SOFTWARE)
+_LONG_TEXT = 1 << 16  # characters: some ten milliseconds of a tokenizer
 _STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR = range(3)
 
 
 class Worker:
-    """Serves one parent over `wire`."""
+    """Serves one parent over `wire`. One thread hears and obeys; this one loads the model, and sees it end."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._inbox: SimpleQueue[object] = SimpleQueue()
+        self._gate = threading.Lock()  # around obeying: what came while the model was loading comes first
+        self._early: list[object] = []
         self._engine: EngineThread | None = None
         self._grammars: dict[int, str | TextGrammar] = {}
         self._cancels: dict[int, Cancel] = {}
 
     def run(self) -> None:
-        """Load what the first message names, then do what the others say; returns if it cannot be loaded."""
+        """Load what the first message names, while the others are heard; returns if it cannot be loaded."""
         opening = self._wire.read()
         assert isinstance(opening, Open)
         threading.Thread(target=self._listen, name="coalm-lite-listen", daemon=True).start()
         engine = self._load(opening)
         if engine is None:
             return
-        self._engine = engine
-        threading.Thread(target=self._outlive, args=(engine,), name="coalm-lite-outlive", daemon=True).start()
-        while True:
-            self._obey(self._inbox.get(), engine)
+        with self._gate:
+            for message in self._early:
+                self._obey(message, engine)
+            self._engine = engine
+        engine.wait()  # one that ended by itself has told its answers; a fresh process is started then
+        os._exit(_BROKEN)
 
     def _listen(self) -> None:
-        """Hears the parent also while a model loads or the main thread is busy: how far it is, and that it is gone."""
+        """Hears the parent also while a model loads: how far it is, and that it is gone."""
         try:
             while True:
                 self._hear(self._wire.read())
@@ -93,17 +96,19 @@ class Worker:
         else:
             if isinstance(message, Ask | Ready):
                 self._cancels[message.number] = Cancel()
-            self._inbox.put(message)
+            self._take(message)
+
+    def _take(self, message: object) -> None:
+        with self._gate:
+            if self._engine is None:
+                self._early.append(message)
+            else:
+                self._obey(message, self._engine)
 
     def _progress(self) -> int:
         """Grows with each module that is imported, tensor that is loaded, and batch."""
         batches = self._engine.batches if self._engine is not None else 0
         return len(sys.modules) + PROGRESS.count + batches
-
-    def _outlive(self, engine: EngineThread) -> None:
-        """An engine that ended by itself has told its answers; the process ends, so that a fresh one is started."""
-        engine.wait()
-        os._exit(_BROKEN)
 
     def _load(self, opening: Open) -> EngineThread | None:
         try:
@@ -120,15 +125,23 @@ class Worker:
                 self._grammars[key] = grammar.grammar() if isinstance(grammar, RulesAlone) else grammar
             case Forget(key):
                 del self._grammars[key]
-            case Ask(number):
+            case Ask():
                 self._ask(message, engine)
-            case Tokenize(number, prompt):
-                self._errand(number, lambda: packed(engine.tokenize(prompt)))
-            case Ready(number):
-                # It waits for the engine, and this thread must not.
-                threading.Thread(target=self._ready, args=(message, engine), daemon=True).start()
+            case Tokenize(_, prompt) if engine.reads_at_once and sum(len(each.text) for each in prompt) < _LONG_TEXT:
+                self._tokenize(message, engine)
+            case Tokenize():
+                self._aside(self._tokenize, message, engine)
+            case Ready():
+                self._aside(self._ready, message, engine)
             case _:
                 raise AssertionError(f"unknown message {message!r}")
+
+    def _aside(self, work: Callable[[Any, EngineThread], None], message: object, engine: EngineThread) -> None:
+        """On a thread of its own, for what takes long or waits for the engine: this one must hear."""
+        threading.Thread(target=work, args=(message, engine), daemon=True).start()
+
+    def _tokenize(self, asked: Tokenize, engine: EngineThread) -> None:
+        self._errand(asked.number, lambda: packed(engine.tokenize(asked.prompt)))
 
     def _ask(self, asked: Ask, engine: EngineThread) -> None:
         request = Request(
