@@ -1,4 +1,4 @@
-"""Several desks of the same model as one: for a small model, one process a core answers more than one with all cores.
+"""Several desks of the same model as one: for a small model, one engine a core answers more than one with all cores.
 
 A request goes where it is best off: to the desk that has little in work, or that computed what its prompt begins with.
 """
@@ -24,25 +24,30 @@ from coalm_lite.types import ModelInfo, Prompt
 _WORTH_WAITING = 128  # tokens of a prompt: what an answer that is in work costs another one beside it
 
 
-def processes_for(spec: ModelSpec) -> int:
-    """In how many processes a model is best served: for a small one as many as it may use cores, else one."""
+def engines_for(spec: ModelSpec) -> int:
+    """By how many engines a model is best served: for a small one as many as it may use cores, else one."""
     if check_model(spec.path).parameters > SMALL_PARAMETERS:
         return 1
     return min(spec.threads or this_machine(gpu_offload=False).physical_cores, spec.sequences)
 
 
-def open_group(spec: ModelSpec, processes: int, prefixes: SnapshotFolder | None = None) -> AppDesk:
-    """The model in so many processes, one thread and an equal part of the answers each; the errors are `open_desk`'s.
+def open_group(
+    spec: ModelSpec, engines: int, *, isolate: bool = True, prefixes: SnapshotFolder | None = None
+) -> AppDesk:
+    """The model in so many engines; where there are several, with one thread and an equal part of the answers each.
 
-    `max_memory_bytes` is for all of them together.
+    The errors are `open_desk`'s. Each is in a process of its own with `isolate`. `max_memory_bytes` is for all of them
+    together.
     """
+    if engines == 1:
+        return open_desk(spec, isolate=isolate, prefixes=prefixes)
     limit = spec.max_memory_bytes
-    sequences = -(-spec.sequences // processes)
-    each = replace(spec, threads=1, sequences=sequences, max_memory_bytes=None if limit is None else limit // processes)
+    sequences = -(-spec.sequences // engines)
+    each = replace(spec, threads=1, sequences=sequences, max_memory_bytes=None if limit is None else limit // engines)
     desks: list[AppDesk] = []
     try:
-        for _ in range(processes):
-            desks.append(open_desk(each, prefixes=prefixes))
+        for _ in range(engines):
+            desks.append(open_desk(each, isolate=isolate, prefixes=prefixes))
     except BaseException:
         for desk in desks:
             desk.close()

@@ -27,6 +27,8 @@ Tokenize = Callable[[str], list[int]]
 _WINDOW_BYTES = 24
 _FEW = 12
 _MOST_JOINTS = 4096
+_MOST_TEXTS = 2048
+_SHORT_TEXT = 512  # characters: longer ones hardly come again
 _TYPICAL = "aeZ01 \n\"'(,.:/-_#é中"
 
 
@@ -40,10 +42,21 @@ class Forced:
 
 
 class Joints:
-    """How texts grow together with what may follow them, remembered: tools' forced texts come again and again."""
+    """Texts' tokens, and how texts grow together with what may follow them; remembered, since calls begin alike."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, Hashable], tuple[int, int]] = {}
+        self._tokens: dict[str, list[int]] = {}
+
+    def tokens(self, text: str, tokenize: Tokenize) -> Sequence[int]:
+        """The text's; not to be changed."""
+        if len(text) > _SHORT_TEXT:
+            return tokenize(text)
+        if text not in self._tokens:
+            if len(self._tokens) >= _MOST_TEXTS:
+                self._tokens.clear()
+            self._tokens[text] = tokenize(text)
+        return self._tokens[text]
 
     def agreeing(self, window: str, alone: Sequence[int], after: TextState, tokenize: Tokenize) -> tuple[int, int]:
         """How many of the window's tokens stay whatever may follow, and how many stay for some of it."""
@@ -72,11 +85,12 @@ def forced_tokens(
         return None
     begun = len(written.data)
     whole = written.data.decode() + text
-    canonical = tokenize(whole)
+    joints = joints or Joints()
+    canonical = joints.tokens(whole, tokenize)
     ends = ends_of(canonical, written.token_bytes)
     if not ends or ends[-1] != len(whole.encode()):
         return None  # a tokenizer that does not give back what it was given
-    certain, tail = _certain(whole, canonical, ends, after, tokenize, joints or Joints())
+    certain, tail = _certain(whole, canonical, ends, after, tokenize, joints)
     return _healed(written, begun, canonical, ends, certain, tail)
 
 
@@ -102,9 +116,9 @@ def _certain(
         return len(canonical), 0
     start = next((n for n in range(len(ends), 0, -1) if ends[-1] - ends[n - 1] >= _WINDOW_BYTES), 0)
     window = whole.encode()[ends[start - 1] if start else 0 :].decode(errors="ignore")
-    alone = tokenize(window)
-    if alone != [*canonical[start:]]:
-        window, alone, start = whole, [*canonical], 0
+    alone = joints.tokens(window, tokenize)
+    if alone != canonical[start:]:
+        window, alone, start = whole, canonical, 0
     least, most = joints.agreeing(window, alone, after, tokenize)
     certain = max(start + least, 0)
     return certain, most + start - certain

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from secrets import randbits
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,6 @@ class Sampler:
         _check(sampling)
         self._sampling = sampling
         self.seed = randbits(63) if sampling.seed is None else sampling.seed
-        self._random = np.random.Generator(np.random.PCG64(self.seed))
 
     def choose(self, logits: Logits, recent_tokens: Sequence[int]) -> int:
         """The next token. `logits`: shape [vocabulary], -inf for a refused token; they are left as they are.
@@ -68,6 +68,11 @@ class Sampler:
         logits = logits.copy()
         logits[seen] = np.where(logits[seen] > 0, logits[seen] / penalty, logits[seen] * penalty)
         return logits
+
+    @cached_property
+    def _random(self) -> np.random.Generator:
+        """Made when it is first drawn from: greedy answers need none."""
+        return np.random.Generator(np.random.PCG64(self.seed))
 
     def _draw(self, logits: Logits) -> int:
         candidates = _min_p(self._top_p(_top_k(logits, self._sampling.top_k)), self._sampling.min_p)

@@ -140,7 +140,7 @@ class Scheduler:
         if not request.prompt:
             raise DecodingError("a prompt of no tokens cannot be computed")
         check_room(0, len(request.prompt), self._engine.info.context_tokens)
-        for token in request.prompt:
+        for token in (min(request.prompt), max(request.prompt)):
             if not 0 <= token < self._engine.info.vocabulary_size:
                 raise DecodingError(f"token {token} is outside the vocabulary of {self._engine.info.vocabulary_size}")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from coalm_lite.app.desk_group import DeskGroup, open_group, processes_for
+from coalm_lite.app.desk_group import DeskGroup, engines_for, open_group
 from coalm_lite.app.desks import AppDesk
 from coalm_lite.app.opening import ModelSpec
 from coalm_lite.app.shared import SharedDesk
@@ -84,15 +83,22 @@ def test_a_closed_group_says_so() -> None:
         last(group, request(5))
 
 
-def test_a_small_model_has_as_many_processes_as_it_may_use_cores_and_answers() -> None:
-    assert processes_for(replace(SPEC, threads=2)) == 2
-    assert processes_for(replace(SPEC, threads=8, sequences=3)) == 3
-    assert processes_for(replace(SPEC, threads=1)) == 1
+def test_a_small_model_has_as_many_engines_as_it_may_use_cores_and_answers() -> None:
+    assert engines_for(replace(SPEC, threads=2)) == 2
+    assert engines_for(replace(SPEC, threads=8, sequences=3)) == 3
+    assert engines_for(replace(SPEC, threads=1)) == 1
 
 
-def test_processes_share_the_answers_and_the_memory_that_is_allowed(tmp_path: Path) -> None:
-    with open_group(replace(SPEC, sequences=3), 2) as group:
+@pytest.mark.parametrize("isolate", [True, False])
+def test_engines_share_the_answers_and_the_memory_that_is_allowed(isolate: bool) -> None:
+    with open_group(replace(SPEC, sequences=3), 2, isolate=isolate) as group:
         assert group.state.sequences == 4
         assert last(group, request(12)).tokens
     with pytest.raises(ModelTooLargeError):
-        open_group(replace(SPEC, max_memory_bytes=2 << 20), 2)
+        open_group(replace(SPEC, max_memory_bytes=2 << 20), 2, isolate=isolate)
+
+
+def test_one_engine_is_a_desk_with_all_that_the_spec_says() -> None:
+    with open_group(replace(SPEC, sequences=3), 1, isolate=False) as alone:
+        assert isinstance(alone, SharedDesk)
+        assert alone.state.sequences == 3

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from coalm_lite import dialects
-from coalm_lite.app.desk_group import open_group, processes_for
+from coalm_lite.app.desk_group import engines_for, open_group
 from coalm_lite.app.desks import AppDesk
-from coalm_lite.app.opening import ModelSpec, open_desk
+from coalm_lite.app.opening import ModelSpec
 from coalm_lite.app.server.application import application
 from coalm_lite.app.server.line import Line
 from coalm_lite.app.server.running import Running, address_of, bound_socket
@@ -52,12 +52,9 @@ class Serving:
             listening.close()
 
     def _desk(self) -> AppDesk:
-        """The model in a process of its own, or several if it is small, or in this one."""
+        """The model in an engine of its own process or of this one; a small one in several."""
         spec = self._spec()
-        processes = processes_for(spec) if self.isolate else 1
-        if processes > 1:
-            return open_group(spec, processes, prefix_folder())
-        return open_desk(spec, isolate=self.isolate, prefixes=prefix_folder())
+        return open_group(spec, engines_for(spec), isolate=self.isolate, prefixes=prefix_folder())
 
     def _spec(self) -> ModelSpec:
         return ModelSpec(

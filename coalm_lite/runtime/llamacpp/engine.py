@@ -65,7 +65,7 @@ class LlamaEngine(ClosedAtExit):
             self._vocabulary = Vocabulary(native.llama_model_get_vocab(model))
             self._info = ModelInfo(options.context_tokens, self._vocabulary.size, texts)
             room = options.sequences, max(options.room_tokens, options.context_tokens)
-            self._cache = KvCache(self._context, memory, *room, self._vocabulary.size)
+            self._cache = KvCache(self._context, memory, *room, options.batch_tokens, self._vocabulary.size)
             # Runs at close, at garbage collection or at exit, whichever comes first, and once.
             self._free = weakref.finalize(self, undo.pop_all().close)
 

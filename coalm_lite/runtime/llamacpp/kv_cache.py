@@ -7,7 +7,7 @@ Its user holds the engine's door. A batch that fails or is cancelled leaves noth
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -30,52 +30,54 @@ _LONG_BATCH_TOKENS = 128  # counting each node of the graph costs 0.2 ms a batch
 
 
 class _Batch:
-    """llama.cpp's form of stretches that begin at the positions `starts`; holds the arrays that it points to.
+    """llama.cpp's form of up to `size` tokens, filled anew for every batch: its arrays are made once.
 
-    Made of ctypes arrays: for the few tokens of most batches numpy's take three times as long.
+    They are ctypes arrays: for the few tokens of most batches numpy's take three times as long.
     """
 
-    def __init__(self, stretches: Sequence[Stretch], starts: Sequence[int]) -> None:
-        tokens = [token for stretch in stretches for token in stretch.tokens]
-        positions = [at for start, each in zip(starts, stretches, strict=True) for at in _places(start, each)]
-        count = len(tokens)
-        integers, addresses = ctypes.c_int32 * count, ctypes.c_size_t * count
-        owners = integers(*[stretch.sequence for stretch in stretches for _ in stretch.tokens])
-        first = ctypes.addressof(owners)
-        places = addresses(*range(first, first + ctypes.sizeof(owners), ctypes.sizeof(ctypes.c_int32)))
-        wanted = (ctypes.c_int8 * count)(*_flags(stretches))
-        self.count, self.rows = count, sum(len(stretch.wanted) for stretch in stretches)
-        self.native = native.llama_batch(
-            n_tokens=count,
-            token=integers(*tokens),
-            pos=integers(*positions),
-            n_seq_id=integers(*[1] * count),
-            seq_id=(ctypes.POINTER(ctypes.c_int32) * count).from_buffer(places),
-            logits=wanted,
+    def __init__(self, size: int) -> None:
+        integers, addresses = ctypes.c_int32 * size, ctypes.c_size_t * size
+        self._tokens, self._positions, self._owners = integers(), integers(), integers()
+        self._wanted = (ctypes.c_int8 * size)()
+        first = ctypes.addressof(self._owners)
+        places = addresses(*range(first, first + ctypes.sizeof(self._owners), ctypes.sizeof(ctypes.c_int32)))
+        self._native = native.llama_batch(
+            token=self._tokens,
+            pos=self._positions,
+            n_seq_id=integers(*[1] * size),
+            seq_id=(ctypes.POINTER(ctypes.c_int32) * size).from_buffer(places),
+            logits=self._wanted,
         )
-        self._owners = owners
 
-
-def _places(start: int, stretch: Stretch) -> range:
-    return range(start, start + len(stretch.tokens))
-
-
-def _flags(stretches: Sequence[Stretch]) -> Iterator[int]:
-    """1 for each token whose logits are wanted."""
-    for stretch in stretches:
-        wanted = set(stretch.wanted)
-        yield from (place in wanted for place in range(len(stretch.tokens)))
+    def filled(self, stretches: Sequence[Stretch], starts: Sequence[int]) -> native.llama_batch:
+        """The stretches, beginning at the positions `starts`; valid until the next call."""
+        at = 0
+        for start, stretch in zip(starts, stretches, strict=True):
+            count = len(stretch.tokens)
+            end = at + count
+            self._tokens[at:end] = stretch.tokens
+            self._positions[at:end] = range(start, start + count)
+            self._owners[at:end] = [stretch.sequence] * count
+            self._wanted[at:end] = [0] * count
+            for place in stretch.wanted:
+                self._wanted[at + place] = 1
+            at = end
+        self._native.n_tokens = at
+        return self._native
 
 
 class KvCache:
     """The sequences of `context`, whose memory is `memory`; valid as long as they are."""
 
-    def __init__(self, context: int, memory: int, sequences: int, capacity: int, vocabulary_size: int) -> None:
+    def __init__(
+        self, context: int, memory: int, sequences: int, capacity: int, batch_tokens: int, vocabulary_size: int
+    ) -> None:
         self._context = context
         self._memory = memory
         self._vocabulary_size = vocabulary_size
         self._abort = start_llama()
         self._cells = Cells(sequences, capacity)
+        self._batch = _Batch(batch_tokens)
         self._outputs = 0  # rows of logits of the last batch; 0 when the cache changed since
 
     @property
@@ -133,46 +135,49 @@ class KvCache:
 
     def compute(self, stretches: Sequence[Stretch], cancel: Cancel) -> None:
         """Append the stretches, each behind its sequence, in one batch; `rows_of` then has their logits."""
-        batch = _Batch(stretches, [len(self.tokens(stretch.sequence)) for stretch in stretches])
+        starts = [len(self.tokens(stretch.sequence)) for stretch in stretches]
+        count = sum(len(stretch.tokens) for stretch in stretches)
         used = self._cells.capacity - self.free
-        check_room(used, batch.count, self._cells.capacity)
+        check_room(used, count, self._cells.capacity)
         self._outputs = 0
         LOG.forget()
-        watched = PROGRESS.watched and batch.count >= _LONG_BATCH_TOKENS
+        watched = PROGRESS.watched and count >= _LONG_BATCH_TOKENS
         abort = watched_abort if watched else self._abort
         native.llama_set_abort_callback(self._context, abort, ctypes.c_void_p(cancel.address))
-        status = native.llama_decode(self._context, batch.native) if batch.count else 0
+        status = native.llama_decode(self._context, self._batch.filled(stretches, starts)) if count else 0
         PROGRESS.count += 1
         if status == 0:
             for stretch in stretches:
                 self._cells.append(stretch.sequence, stretch.tokens)
-            self._outputs = batch.rows
+            self._outputs = sum(len(stretch.wanted) for stretch in stretches)
             return
         for stretch in stretches:
             self.cut(stretch.sequence, len(self.tokens(stretch.sequence)))
         if status == _ABORTED:
             raise Cancelled
-        raise DecodingError(
-            f"llama.cpp failed to compute {batch.count} tokens after {used} (status {status}){LOG.reason}"
-        )
+        raise DecodingError(f"llama.cpp failed to compute {count} tokens after {used} (status {status}){LOG.reason}")
 
     def rows_of(self, stretches: Sequence[Stretch]) -> list[NDArray[np.float32]]:
         """Copies of the logits of the stretches that were computed last. Shape [rows, vocabulary] each."""
         counts = [len(stretch.wanted) for stretch in stretches]
+        if sum(counts) > self._outputs:
+            raise _no_logits()
+        every = self._rows() if self._outputs else np.empty((0, self._vocabulary_size), dtype=np.float32)
         starts = accumulate(counts, initial=0)
-        return [self._rows(start, count) for start, count in zip(starts, counts, strict=False)]
+        return [every[start : start + count].copy() for start, count in zip(starts, counts, strict=False)]
 
     def last_row(self) -> Logits:
         """A copy of the last batch's last logits."""
-        row: Logits = self._rows(self._outputs - 1, 1)[0]
+        if not self._outputs:
+            raise _no_logits()
+        row: Logits = self._rows()[-1].copy()
         return row
 
-    def _rows(self, first: int, count: int) -> NDArray[np.float32]:
-        if not count:
-            return np.empty((0, self._vocabulary_size), dtype=np.float32)
-        if not 0 <= first < first + count <= self._outputs:
-            raise DecodingError("there are no logits: nothing was computed since the KV cache changed")
+    def _rows(self) -> NDArray[np.float32]:
+        """llama.cpp's own, valid until the next batch."""
         pointer = native.llama_get_logits(self._context)
-        every = np.ctypeslib.as_array(pointer, shape=(self._outputs, self._vocabulary_size))
-        copy: NDArray[np.float32] = every[first : first + count].astype(np.float32)
-        return copy
+        return np.ctypeslib.as_array(pointer, shape=(self._outputs, self._vocabulary_size))
+
+
+def _no_logits() -> DecodingError:
+    return DecodingError("there are no logits: nothing was computed since the KV cache changed")
