@@ -2,7 +2,7 @@
 
 usage: python benchmarks/desktop_run.py --scratch DIR --slow-model GGUF [--n 7] [--frozen PROGRAM]
 
-Needs PyInstaller, PySide6 and an installed, not editable, coalm-lite; Xvfb, xdotool and ImageMagick. A hotel is booked
+Needs PyInstaller, PySide6 and an installed, not editable, coalm-lite; Xvfb and xdotool. A hotel is booked
 in the demo town on coalm-nano, the call approved by a click on its card, and the booking looked up in the database.
 coalm-nano writes an answer in a tenth of a second, too fast for a hand to stop it; so stopping, killing the engine
 and closing in mid-answer are done with a larger model (random weights will do: what it says does not matter). The
@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, closing
 from importlib.metadata import version
 from pathlib import Path
 
-from desktop_screen import App, Screen, started, virtual_screen
+from desktop_screen import App, Screen, develop, started, virtual_screen
 from freeze import Frozen, bare_environment, freeze
 
 from rows import provenance
@@ -219,6 +219,7 @@ def main() -> None:
             run = Run(made.program, scratch / name, screen, options.slow_model.absolute())
             sizes = {"size_bytes": made.size_bytes, "files": made.files}
             row[name] = sizes | run.starts(options.n) | run.booking() | run.stopping() | run.looks() | run.pulling()
+            develop(run.shots)
             runs.append(run)
     gaps = [gap for run in runs for gap in run.gaps]
     counts = sum((run.counts for run in runs), Counter[int]())

@@ -1,4 +1,8 @@
-"""A virtual screen with keyboard and mouse (Xvfb, xdotool, ImageMagick), and a frozen app on it, as a user has them."""
+"""A virtual screen with keyboard and mouse (Xvfb, xdotool), and a frozen app on it, as a user has them.
+
+What is to be seen is read from the server's own memory (`Xvfb -fbdir`, a file in X's window dump form): a client that
+asked the server for a picture would keep it from the app's window for 50 to 110 ms.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,27 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy
 import psutil
+from numpy.typing import NDArray
+from PySide6.QtGui import QImage
 
 WIDTH, HEIGHT = 1100, 900
 ENGINE_MARK = "coalm_lite.app.worker"
+_UNDEVELOPED = ".npy"
+_DUMP_HEAD, _HEAD_BYTES, _COLOURS, _COLOUR_BYTES = 25, 0, 19, 12  # of X11/XWDFile.h
 _POLL_S = 0.02
 _KEY_DELAY_MS = 15
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A display by its name."""
+    """A display by its name, and the file that is its memory."""
 
     display: str
+    memory: Path
 
     def tool(self, *arguments: str) -> None:
         """Move the mouse, click, type: xdotool."""
@@ -39,15 +49,13 @@ class Screen:
         self.tool("mousemove", str(place[0]), str(place[1]), "click", "1")
 
     def shot(self, path: Path) -> None:
-        """Save what is to be seen."""
-        subprocess.run(["import", "-window", "root", str(path)], env=self._environment(), check=True, timeout=60)
+        """Keep what is to be seen; `develop` makes the picture, when nobody is measured any more."""
+        numpy.save(path.with_suffix(_UNDEVELOPED), self._pixels())
 
     def find(self, colour: str, left: int = 0, top: int = 0) -> tuple[int, int] | None:
         """The middle of what is painted in exactly this colour (`#rrggbb`), right of and below a point."""
-        command = ["import", "-window", "root", "-depth", "8", "rgb:-"]
-        done = subprocess.run(command, env=self._environment(), check=True, capture_output=True, timeout=60)
-        pixels = numpy.frombuffer(done.stdout, numpy.uint8).reshape(HEIGHT, WIDTH, 3)[top:, left:]
-        rows, columns = numpy.nonzero((pixels == list(bytes.fromhex(colour[1:]))).all(axis=2))
+        blue_green_red = [*bytes.fromhex(colour[1:])][::-1]
+        rows, columns = numpy.nonzero((self._pixels()[top:, left:, :3] == blue_green_red).all(axis=2))
         if len(rows) < 100:  # a letter's edge may have any colour
             return None
         return int(numpy.median(columns)) + left, int(numpy.median(rows)) + top
@@ -61,22 +69,38 @@ class Screen:
             time.sleep(0.1)
         raise SystemExit(f"nothing on the screen has the colour {colour}")
 
+    def _pixels(self) -> NDArray[numpy.uint8]:
+        """Blue, green, red and a byte of nothing. Shape [HEIGHT, WIDTH, 4]."""
+        data = self.memory.read_bytes()
+        head = numpy.frombuffer(data, ">u4", _DUMP_HEAD)
+        start = int(head[_HEAD_BYTES] + head[_COLOURS] * _COLOUR_BYTES)
+        return numpy.frombuffer(data, numpy.uint8, HEIGHT * WIDTH * 4, start).reshape(HEIGHT, WIDTH, 4)
+
     def _environment(self) -> dict[str, str]:
         return {"DISPLAY": self.display, "PATH": "/usr/bin:/bin"}
+
+
+def develop(folder: Path) -> None:
+    """The pictures that were taken there, as PNG."""
+    for path in folder.glob(f"*{_UNDEVELOPED}"):
+        pixels = numpy.ascontiguousarray(numpy.load(path))
+        QImage(pixels.data, WIDTH, HEIGHT, WIDTH * 4, QImage.Format.Format_RGB32).save(str(path.with_suffix(".png")))
+        path.unlink()
 
 
 @contextlib.contextmanager
 def virtual_screen(display: str = ":78") -> Iterator[Screen]:
     """A screen that is there until the block ends."""
     size = f"{WIDTH}x{HEIGHT}x24"
-    command = ["Xvfb", display, "-screen", "0", size, "-nolisten", "tcp"]
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(2)
-        yield Screen(display)
-    finally:
-        server.terminate()
-        server.wait(10)
+    with TemporaryDirectory(prefix="coalm-screen-") as folder:
+        command = ["Xvfb", display, "-screen", "0", size, "-nolisten", "tcp", "-fbdir", folder]
+        server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(2)
+            yield Screen(display, Path(folder) / "Xvfb_screen0")
+        finally:
+            server.terminate()
+            server.wait(10)
 
 
 @dataclass

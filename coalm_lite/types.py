@@ -78,6 +78,11 @@ class Sampling:
     seed: int | None = None
     max_tokens: int = 512
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same tokens are to be drawn again another time."""
+        return self.seed is not None and self.temperature > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:

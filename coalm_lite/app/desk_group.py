@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from coalm_lite.app.desks import AppDesk, DeskState
-from coalm_lite.app.opening import ModelSpec, open_desk
+from coalm_lite.app.opening import KEPT, ModelSpec, open_desk
 from coalm_lite.decoding.prefix import Outcome
 from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.runtime.base import Cancel, common_prefix_length
@@ -64,7 +64,8 @@ class DeskGroup(ClosedAtExit):
         self._in_work = [0] * len(desks)
         self._used = [0] * len(desks)  # when each was chosen last
         self._count = 0
-        self._asked = [deque[Sequence[int]](maxlen=desk.state.sequences) for desk in desks]  # the latest prompts
+        # The latest prompts: about those that a desk still holds.
+        self._asked = [deque[Sequence[int]](maxlen=KEPT * desk.state.sequences) for desk in desks]
 
     @property
     def info(self) -> ModelInfo:

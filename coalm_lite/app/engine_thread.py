@@ -72,13 +72,23 @@ class _Errand(Generic[T]):
 _Entry: TypeAlias = "_Asked | _Errand[object] | None"  # None: close
 
 
-class EngineThread:
-    """Works from its making to `close`, which frees the engine too. Every method is for any thread."""
+def answers_of(engine: Engine, wanted: int | None) -> int:
+    """How many answers at once: what is wanted, at most as many as the engine has sequences."""
+    sequences = engine.sequences if isinstance(engine, ManySequences) else 1
+    return min(wanted or sequences, sequences)
 
-    def __init__(self, engine: Engine, prefixes: SnapshotFolder | None) -> None:
+
+class EngineThread:
+    """Works from its making to `close`, which frees the engine too. Every method is for any thread.
+
+    `answers`: how many at once; None for all the sequences that the engine has.
+    """
+
+    def __init__(self, engine: Engine, prefixes: SnapshotFolder | None, answers: int | None = None) -> None:
         self._engine = engine
         self._prefixes = prefixes
-        self._scheduler = Scheduler(engine)
+        self.answers = answers_of(engine, answers)
+        self._scheduler = Scheduler(engine, most=self.answers)
         self._inbox: SimpleQueue[_Entry] = SimpleQueue()
         self._gate = threading.Lock()  # held for a moment: around what follows
         self._in_work: dict[int, _Asked] = {}
@@ -126,11 +136,10 @@ class EngineThread:
     @property
     def state(self) -> DeskState:
         """How busy it is, and what it did."""
-        sequences = self._engine.sequences if isinstance(self._engine, ManySequences) else 1
         with self._gate:
             queued = self._scheduler.waiting
             waiting, answering = self._handed_in + queued, max(0, len(self._in_work) - queued)
-            return self._tally.state(self._end is None, sequences, waiting, answering)
+            return self._tally.state(self._end is None, self.answers, waiting, answering)
 
     @property
     def batches(self) -> int:

@@ -84,7 +84,7 @@ class Ask:
     prompt: bytes
     sampling: Sampling
     grammar: int | None
-    drafts: bool
+    drafts: bool | None
     recorded: bytes
     pieces: bool = True
 

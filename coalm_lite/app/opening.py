@@ -22,13 +22,14 @@ from coalm_lite.pull.plan import gigabytes, has_gpu
 from coalm_lite.runtime.model_file import check_model_file, model_bytes, trained_context_tokens
 from coalm_lite.runtime.onnx_folder import read_onnx_folder
 from coalm_lite.runtime.opening import open_engine
-from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS, EXACT_CONTEXT_TOKENS
+from coalm_lite.runtime.options import DEFAULT_CONTEXT_TOKENS, EXACT_CONTEXT_TOKENS, MOST_SEQUENCES
 from coalm_lite.runtime.snapshots import SnapshotFolder
 from coalm_lite.store.names import is_folder
 
 if TYPE_CHECKING:
     from coalm_lite.runtime.base import Engine
 
+KEPT = 4  # conversations for each answer at once: what they hold stays until its room is wanted
 _ROOM_CONTEXTS = 4  # of the common cache: what prompts share is held once, so more answers than these fit
 
 
@@ -60,7 +61,7 @@ def open_desk(spec: ModelSpec, *, isolate: bool = True, prefixes: SnapshotFolder
         from coalm_lite.app.isolated import IsolatedDesk
 
         return IsolatedDesk(spec, prefixes)
-    return SharedDesk(open_spec(spec), prefixes)
+    return SharedDesk(open_spec(spec), prefixes, spec.sequences)
 
 
 def open_spec(spec: ModelSpec) -> Engine:
@@ -71,11 +72,16 @@ def open_spec(spec: ModelSpec) -> Engine:
         context_tokens=spec.context_tokens,
         threads=spec.threads,
         gpu_layers=spec.gpu_layers,
-        sequences=spec.sequences,
+        sequences=_lanes(spec.sequences),
         room_tokens=room,
         # Without it, attention's weights for every cell of a large room are in memory at once.
         flash_attention=True if room > EXACT_CONTEXT_TOKENS else None,
     )
+
+
+def _lanes(answers: int) -> int:
+    """Sequences for the answers in work, and where there are several of those for conversations that may go on."""
+    return answers if answers == 1 else max(answers, min(KEPT * answers, MOST_SEQUENCES))
 
 
 def sized(spec: ModelSpec) -> tuple[ModelSpec, MemoryNeed]:

@@ -23,13 +23,13 @@ from coalm_lite.types import ModelInfo, Prompt
 class SharedDesk(ClosedAtExit):
     """An `AppDesk` on `engine`, which becomes its own: nothing else may use it, and it is closed with the desk.
 
-    As many answers at once as the engine has sequences; the others wait. `prefixes`: where tool blocks' computed
+    `answers` at once, or as many as the engine has sequences; the others wait. `prefixes`: where tool blocks' computed
     states are kept, if at all. A desk that nobody holds any more, and one that is open at the program's end, is closed.
     """
 
-    def __init__(self, engine: Engine, prefixes: SnapshotFolder | None = None) -> None:
+    def __init__(self, engine: Engine, prefixes: SnapshotFolder | None = None, answers: int | None = None) -> None:
         self._info = engine.info
-        self._thread = EngineThread(engine, prefixes)
+        self._thread = EngineThread(engine, prefixes, answers)
         # At the program's end the thread must have ended before engines and grammars are freed, which their finalizers
         # do, the last made first: functions of atexit that were registered after those run before all of them.
         self._close = weakref.finalize(self, _close, self._thread)

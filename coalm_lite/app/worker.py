@@ -42,7 +42,7 @@ from coalm_lite.app.opening import open_spec
 from coalm_lite.decoding.guide import TextGrammar
 from coalm_lite.decoding.requests import AnswerEvent, Failed, Generated, Piece, Request
 from coalm_lite.errors import CoalmError
-from coalm_lite.runtime.base import Cancel, Cancelled, ManySequences
+from coalm_lite.runtime.base import Cancel, Cancelled
 from coalm_lite.runtime.progress import PROGRESS
 
 _BROKEN = 70  # the exit status for an engine that failed in a way that nobody foresaw (EX_SOFTWARE)
@@ -116,8 +116,9 @@ class Worker:
         except CoalmError as error:
             self._tell(OPENING, Failed(error))
             return None
-        self._tell(OPENING, Value(Loaded(engine.info, engine.sequences if isinstance(engine, ManySequences) else 1)))
-        return EngineThread(engine, opening.prefixes)
+        thread = EngineThread(engine, opening.prefixes, opening.spec.sequences)
+        self._tell(OPENING, Value(Loaded(engine.info, thread.answers)))
+        return thread
 
     def _obey(self, message: object, engine: EngineThread) -> None:
         match message:

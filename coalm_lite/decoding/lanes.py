@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from coalm_lite.runtime.base import Logits
 
 Rows = Sequence["Logits"]
+_LAST_TOKENS = 2  # of a prompt, which are computed whatever is held
 
 
 class Lanes(Protocol):
@@ -93,12 +94,14 @@ class ManyLanes:
         return self._reused[lane]
 
     def begin(self, lane: int, tokens: Sequence[int]) -> int:
-        """Keep or share the longest common beginning with what any lane holds; at least one token stays to compute.
+        """Keep or share the longest common beginning with what any lane holds; two tokens stay to compute.
+
+        One alone is computed by other code than several, with other last digits: what was held would change an answer.
 
         Of equal ones the first lane's is shared, so that what was computed twice is soon held once: without flash
         attention a batch's cost grows with the highest cell that is in use.
         """
-        lengths = [common_prefix_length(self.held(other), tokens[:-1]) for other in range(self.count)]
+        lengths = [common_prefix_length(self.held(other), tokens[:-_LAST_TOKENS]) for other in range(self.count)]
         best = max(range(self.count), key=lambda other: (lengths[other], -other))
         if best != lane and self.verifies:
             self._engine.share(best, lane, lengths[best])

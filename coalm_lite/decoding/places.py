@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from coalm_lite.decoding.guide import Guide
 from coalm_lite.decoding.lanes import Lanes
@@ -10,7 +11,9 @@ from coalm_lite.decoding.requests import Request
 from coalm_lite.decoding.writer import Writer
 from coalm_lite.runtime.base import common_prefix_length
 
+Shared: TypeAlias = Mapping[int, int]
 _WORTH_WAITING_TOKENS = 64  # of a prompt that another answer's prompt brings: a small batch costs more
+_LITTLE_TOKENS = 64  # of another conversation, which are soon computed again
 
 
 class Slot:
@@ -33,24 +36,32 @@ class Slot:
 
 
 class Places:
-    """The requests in work on `lanes`; a lane without one keeps what it holds, for a prompt that begins so."""
+    """The requests in work on `lanes`, `most` at once; a lane without one keeps what it holds, for who goes on there.
 
-    def __init__(self, lanes: Lanes) -> None:
+    What `shared` tells of a prompt holds until something is computed or cut.
+    """
+
+    def __init__(self, lanes: Lanes, most: int) -> None:
         self.slots: list[Slot] = []
         self._lanes = lanes
+        self._most = min(most, lanes.count)
         self._used: dict[int, int] = dict.fromkeys(range(lanes.count), 0)  # lane: the request that had it last
 
     @property
     def full(self) -> bool:
-        """Whether every lane is in use."""
-        return len(self.slots) == self._lanes.count
+        """Whether no further request may be in work."""
+        return len(self.slots) == self._most
 
     def enter(self, slot: Slot) -> None:
         """The slot's lane is in use from now on."""
         self.slots.append(slot)
         self._used[slot.lane] = slot.number
 
-    def soon_shared(self, prompt: Sequence[int]) -> bool:
+    def shared(self, prompt: Sequence[int]) -> Shared:
+        """How much of a prompt's beginning each lane holds."""
+        return {lane: common_prefix_length(self._lanes.held(lane), prompt) for lane in self._used}
+
+    def soon_shared(self, prompt: Sequence[int], shared: Shared) -> bool:
         """Whether much of a prompt is being computed just now for another answer, and will be there to share.
 
         Computed beside it, it would take its time and its room twice, and slow every later batch down.
@@ -58,14 +69,12 @@ class Places:
         begun = [slot for slot in self.slots if slot.prefilled_at is None]
         if not begun or not self._lanes.verifies:
             return False
-        there = max(common_prefix_length(self._lanes.held(lane), prompt) for lane in self._used)
         coming = max(common_prefix_length(slot.request.prompt, prompt) for slot in begun)
-        return coming - there > _WORTH_WAITING_TOKENS
+        return coming - max(shared.values()) > _WORTH_WAITING_TOKENS
 
-    def fits(self, request: Request) -> bool:
+    def fits(self, request: Request, shared: Shared) -> bool:
         """Whether its longest answer fits beside those of the others; empties lanes that are not in use for it."""
         taken = sum(max(0, slot.longest - len(self._lanes.held(slot.lane))) for slot in self.slots)
-        shared = {lane: common_prefix_length(self._lanes.held(lane), request.prompt) for lane in self._used}
         source = max(shared, key=shared.__getitem__)
         wanted = len(request.prompt) + request.sampling.max_tokens - shared[source] + taken
         return self.make_room(wanted, [lane for lane in self.idle() if lane != source])
@@ -83,11 +92,15 @@ class Places:
             self._lanes.cut(lane, 0)
         return wanted <= self._lanes.free_tokens()
 
-    def lane_for(self, prompt: Sequence[int]) -> int:
-        """An idle lane: one that holds the beginning of this conversation and little else, or the longest unused."""
+    def lane_for(self, shared: Shared) -> int:
+        """An idle lane: of those that hold little but the prompt's beginning the one with the most of it, the newest.
+
+        Where there is none, the longest unused: another conversation may go on from what the others hold.
+        """
         idle = self.idle()
-        for lane in reversed(idle):
-            held = self._lanes.held(lane)
-            if held and 2 * common_prefix_length(held, prompt) > len(held):
-                return lane
-        return idle[0]
+        begins = [lane for lane in idle if shared[lane] and self._rest(lane, shared) <= _LITTLE_TOKENS]
+        return max(reversed(begins), key=shared.__getitem__, default=idle[0])
+
+    def _rest(self, lane: int, shared: Shared) -> int:
+        """What the lane holds besides."""
+        return len(self._lanes.held(lane)) - shared[lane]

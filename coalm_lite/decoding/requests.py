@@ -18,15 +18,17 @@ from coalm_lite.types import Sampling, StopReason, Timings
 class Request:
     """What is to be answered, and how. `recorded`: an answer to the same prompt that this one may agree with.
 
-    `drafts=False` computes token by token what is not forced. `sampler` replaces the one that `sampling` makes.
-    `pieces=False`: the end is all that matters, and a desk may leave out the pieces before it.
+    `drafts=False` computes token by token what is not forced; None does so where a seed is to draw the same again, as
+    guesses hang on the time that things take, and how batches are cut changes the last digits of logits. `sampler`
+    replaces the one that `sampling` makes. `pieces=False`: the end is all that matters, and a desk may leave out the
+    pieces before it.
     """
 
     prompt: Sequence[int]
     sampling: Sampling = field(default_factory=Sampling)
     grammar: str | TextGrammar | None = None
     cancel: Cancel = field(default_factory=Cancel)
-    drafts: bool = True
+    drafts: bool | None = None
     recorded: Sequence[int] = ()
     sampler: Sampler | None = None
     pieces: bool = True

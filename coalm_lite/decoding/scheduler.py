@@ -51,13 +51,19 @@ class Spent:
 class Scheduler:
     """Serves requests on `engine`. Not thread-safe; a request's `cancel` may be set from other threads."""
 
-    def __init__(self, engine: Engine, pace: Pace | None = None, habits: Habits | None = None) -> None:
-        """`pace` and `habits` replace this engine's own: for runs that must not depend on what was before."""
+    def __init__(
+        self, engine: Engine, pace: Pace | None = None, habits: Habits | None = None, most: int | None = None
+    ) -> None:
+        """`pace` and `habits` replace this engine's own: for runs that must not depend on what was before.
+
+        `most`: how many answers at once; None for all the sequences that the engine has. The other sequences keep what
+        was computed for earlier ones.
+        """
         self.spent = Spent()
         self.abort = Cancel()  # set from any thread, ends a batch of several answers: for who wants to close at once
         self._engine = engine
         self._lanes = lanes_of(engine)
-        self._places = Places(self._lanes)
+        self._places = Places(self._lanes, most or self._lanes.count)
         self._slots = self._places.slots
         self._pace = pace or pace_of(engine)
         self._habits = habits or habits_of(engine)
@@ -123,9 +129,10 @@ class Scheduler:
             number, request, submitted = entry
             if self._places.full:
                 return
-            if self._places.soon_shared(request.prompt):
+            shared = self._places.shared(request.prompt)
+            if self._places.soon_shared(request.prompt, shared):
                 continue
-            if self._slots and not self._places.fits(request):
+            if self._slots and not self._places.fits(request, shared):
                 return
             self._queue.remove(entry)
             self._started[number] = submitted
@@ -147,7 +154,8 @@ class Scheduler:
     def _open(self, number: int, request: Request) -> Slot:
         sampler = request.sampler or Sampler(request.sampling)
         guide = guide_for(self._engine, request.grammar)
-        guesses = request.drafts and self._lanes.verifies
+        wanted = not request.sampling.repeatable if request.drafts is None else request.drafts
+        guesses = wanted and self._lanes.verifies
         writer = Writer(
             self._engine,
             request.prompt,
@@ -157,7 +165,7 @@ class Scheduler:
             guesser=self._guesser(request) if guesses else None,
             pace=self._pace,
         )
-        lane = self._places.lane_for(request.prompt)
+        lane = self._places.lane_for(self._places.shared(request.prompt))
         writer.begin(self._lanes.begin(lane, writer.tokens))
         return Slot(number, request, lane, writer, guide)
 

@@ -16,12 +16,16 @@ from style import dark_palette, light_palette
 from talk import Settings
 from window import MainWindow
 
+_SWITCH_S = 0.0005
 _SCHEMES = {"light": light_palette, "dark": dark_palette}
 
 
 def main() -> int:
     """The app's exit code."""
     options = _options()
+    # The window's thread takes Python's lock many times in a turn of its loop. While a model is opened on another one,
+    # which imports and reads, each time would cost it Python's usual 5 ms.
+    sys.setswitchinterval(_SWITCH_S)
     app = QApplication(sys.argv[:1])
     app.setApplicationName("coalm-lite desktop")
     app.setStyle("Fusion")

@@ -126,9 +126,16 @@ def test_native_code_that_stands_still_is_found_though_the_childs_threads_live(f
     assert text_of(faulty, asked(faulty, SAID[0]))
 
 
+def all_halted(process: psutil.Process) -> bool:
+    """Whether each of its threads stands still: they stop one after the other."""
+    threads = [each.id for each in process.threads()] if sys.platform == "linux" else [process.pid]
+    return all(psutil.Process(each).status() == psutil.STATUS_STOPPED for each in threads)
+
+
 def test_a_child_that_is_halted_whole_is_found_too_and_by_those_who_want_tokens(faulty: IsolatedDesk) -> None:
     assert faulty.pid is not None
     os.kill(faulty.pid, signal.SIGSTOP)
+    assert until(lambda: all_halted(psutil.Process(faulty.pid)))
     error = crash_of(lambda: faulty.tokenize((Segment("a hotel"),)))
     assert "did nothing more" in error.message
     assert faulty.tokenize((Segment("a hotel"),))

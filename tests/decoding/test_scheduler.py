@@ -185,6 +185,34 @@ def test_a_beginning_of_prompts_that_come_together_is_computed_once(nano: LlamaE
     assert scheduler.spent.prompt_tokens <= sum(len(each.prompt) for each in asked) - (len(asked) - 1) * common
 
 
+def test_more_conversations_than_answers_at_once_are_gone_on_with(nano: LlamaEngine) -> None:
+    """Each turn finds what its conversation held, though others were answered on as many lanes meanwhile."""
+    for lane in range(nano.sequences):
+        nano.cut(lane, 0)
+    scheduler = Scheduler(nano, most=2)
+    said = [f"{words}. " * 12 for words in SAID[: nano.sequences]]
+    prompts = [prompt(nano, words) for words in said]
+    most = 0
+    for turn in range(3):
+        numbers = {scheduler.submit(Request(each, Sampling(max_tokens=4))): each for each in prompts}
+        while scheduler.busy:
+            most = max(most, len(scheduler._slots))
+            for number, event in scheduler.step():
+                if isinstance(event, Generated):
+                    assert not turn or event.timings.reused_tokens >= len(numbers[number]) - 5
+        prompts = [[*each, 300 + turn, 301, 302, 303, 304] for each in prompts]
+    assert most == 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_seed_draws_the_same_whatever_is_held(nano: LlamaEngine, seed: int) -> None:
+    for lane in range(nano.sequences):
+        nano.cut(lane, 0)
+    asked = Request(prompt(nano, SAID[0]), Sampling(temperature=1.5, seed=seed, max_tokens=60))
+    first, *again = (end(nano, asked) for _ in range(3))
+    assert {each.tokens for each in again} == {first.tokens}
+
+
 def test_a_cancelled_prompt_leaves_those_that_waited_for_its_beginning(nano: LlamaEngine) -> None:
     for lane in range(nano.sequences):
         nano.cut(lane, 0)
