@@ -6,12 +6,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from coalm_lite.decoding.drafts import Habits
 from coalm_lite.decoding.generate import answer
 from coalm_lite.decoding.pace import BatchParts, GivenCost, Pace
 from coalm_lite.decoding.requests import Failed, Generated, Piece, Request
+from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.scheduler import Scheduler
 from coalm_lite.dialects import cra, hammer
 from coalm_lite.errors import ContextFullError, DecodingError
@@ -204,13 +207,33 @@ def test_more_conversations_than_answers_at_once_are_gone_on_with(nano: LlamaEng
     assert most == 2
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_seed_draws_the_same_whatever_is_held(nano: LlamaEngine, seed: int) -> None:
+class Seen(Sampler):
+    """Keeps the logits that it is asked about first."""
+
+    first: NDArray[np.float32] | None = None
+
+    def choose(self, logits: NDArray[np.float32], recent_tokens: Sequence[int]) -> int:
+        self.first = logits.copy() if self.first is None else self.first
+        return super().choose(logits, recent_tokens)
+
+
+@pytest.mark.parametrize("words", SAID)
+def test_what_is_held_of_a_prompt_changes_no_logit(nano: LlamaEngine, words: str) -> None:
     for lane in range(nano.sequences):
         nano.cut(lane, 0)
-    asked = Request(prompt(nano, SAID[0]), Sampling(temperature=1.5, seed=seed, max_tokens=60))
-    first, *again = (end(nano, asked) for _ in range(3))
-    assert {each.tokens for each in again} == {first.tokens}
+    samplers = [Seen(Sampling(max_tokens=1)) for _ in range(2)]
+    computed, held = (end(nano, Request(prompt(nano, words), each._sampling, sampler=each)) for each in samplers)
+    assert computed.timings.reused_tokens == 0
+    assert held.timings.reused_tokens == held.timings.prompt_tokens - 2
+    first, again = (sampler.first for sampler in samplers)
+    assert first is not None and again is not None
+    assert (first == again).all()
+
+
+def test_nothing_is_guessed_where_a_seed_is_to_draw_the_same_again(nano: LlamaEngine) -> None:
+    seeded = replace(request(nano, SAID[2]), drafts=None, sampling=Sampling(temperature=0.7, seed=7, max_tokens=40))
+    assert end(nano, seeded).counts.drafted == 0
+    assert end(nano, replace(seeded, sampling=Sampling(max_tokens=40))).counts.drafted > 0
 
 
 def test_a_cancelled_prompt_leaves_those_that_waited_for_its_beginning(nano: LlamaEngine) -> None:

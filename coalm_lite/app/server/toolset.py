@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from coalm_lite import dialects
 from coalm_lite.app.server.chat_request import AllowedTools, ChatRequest, NamedTool, ToolEntry
 from coalm_lite.app.server.refusal import Refusal
 from coalm_lite.dialects import Dialect
@@ -43,7 +44,7 @@ class Toolset:
 def toolset_of(request: ChatRequest, dialect: Dialect) -> Toolset:
     """The request's tools in a dialect; Refusal 400 naming tool, JSON pointer and keyword for what cannot be held."""
     written = tuple(_written(entry) for entry in request.tools or ())
-    return _toolset(written, _choice_of(request, _names(written)), dialect)
+    return _toolset(written, _choice_of(request, _names(written)), dialect.NAME)
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,10 @@ class _Choice:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _toolset(written: tuple[bytes, ...], choice: _Choice, dialect: Dialect) -> Toolset:
+def _toolset(written: tuple[bytes, ...], choice: _Choice, dialect: str) -> Toolset:
     specs = [_spec(text, at) for at, text in enumerate(written)]
     usable = [spec for spec in specs if spec.name in choice.allowed]
-    grammar = _grammar(dialect, usable, choice.wanted, [spec.name for spec in specs])
+    grammar = _grammar(dialects.get(dialect), usable, choice.wanted, [spec.name for spec in specs])
     shown = tuple(specs) if usable else ()
     return Toolset(shown, {spec.name: _reader(text) for spec, text in zip(specs, written, strict=True)}, grammar)
 

@@ -55,8 +55,8 @@ class _Batch:
         for start, stretch in zip(starts, stretches, strict=True):
             count = len(stretch.tokens)
             end = at + count
-            self._tokens[at:end] = stretch.tokens
-            self._positions[at:end] = range(start, start + count)
+            self._tokens[at:end] = [*stretch.tokens]
+            self._positions[at:end] = [*range(start, start + count)]
             self._owners[at:end] = [stretch.sequence] * count
             self._wanted[at:end] = [0] * count
             for place in stretch.wanted:
