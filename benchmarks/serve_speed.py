@@ -97,15 +97,10 @@ def _options() -> argparse.Namespace:
 
 
 def _ours(running: ExitStack, options: argparse.Namespace, in_process: bool) -> Side:
-    port = _free_port()
-    command = [sys.executable, "-m", "coalm_lite.cli", "serve", "nano", "--port", port, "--api-key", KEY]
-    command += ["--parallel", options.parallel, "--threads", options.threads, "-q", *["--in-process"] * in_process]
+    port = free_port()
+    command = [*serve_command(port, options.parallel, options.threads), *["--in-process"] * in_process]
     started = running.enter_context(process(command, port, "/health"))
-    tools = [
-        {"type": "function", "function": {"name": s.name, "description": s.description, "parameters": s.parameters}}
-        for s in BOX.specs
-    ]
-
+    tools = tools_of()
     bodies = {
         said: json.dumps(
             {"model": "nano", "messages": [{"role": "user", "content": said}], "tools": tools, "max_tokens": TOKENS}
@@ -114,6 +109,20 @@ def _ours(running: ExitStack, options: argparse.Namespace, in_process: bool) -> 
     }
     name = "ours, engine in process" if in_process else "ours"
     return Side(name, started, port, "/v1/chat/completions", lambda said: bodies[said].encode(), _ours_valid)
+
+
+def serve_command(port: int, parallel: int, threads: int) -> list[object]:
+    """`coalm-lite serve` of coalm-nano."""
+    command = [sys.executable, "-m", "coalm_lite.cli", "serve", "nano", "--port", port, "--api-key", KEY]
+    return [*command, "--parallel", parallel, "--threads", threads, "-q"]
+
+
+def tools_of() -> list[dict[str, object]]:
+    """The demo town's, as OpenAI's clients send them."""
+    return [
+        {"type": "function", "function": {"name": s.name, "description": s.description, "parameters": s.parameters}}
+        for s in BOX.specs
+    ]
 
 
 def _ours_valid(answer: dict[str, object]) -> bool:
@@ -131,7 +140,7 @@ def _theirs(running: ExitStack, options: argparse.Namespace) -> list[Side]:
     grammar = cra.grammar(BOX.specs)
     sides = []
     for name, more in (("llama-server, grammar", {"grammar": grammar}), ("llama-server, free", {})):
-        port = _free_port()
+        port = free_port()
         command = [options.server, "-m", path, "-c", CONTEXT * options.clients, "-np", options.clients, "--port", port]
         command += ["-t", options.threads, "-tb", options.threads, "--no-webui"]
         started = running.enter_context(process(command, port, "/health"))
@@ -169,7 +178,8 @@ def process(command: Sequence[object], port: int, path: str) -> Iterator[psutil.
             started.wait(30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -250,11 +260,11 @@ def summary(rounds: Sequence[dict[str, dict[str, float]]], options: argparse.Nam
         "parallel": options.parallel,
         "rounds": len(rounds),
         "requests_a_round": int(rounds[0][names[0]]["requests"]),
-        "rps": {name: _spread([each[name]["rps"] for each in rounds]) for name in sorted(names)},
-        "cpu_ms_a_request": {name: _spread([each[name]["cpu_ms"] for each in rounds]) for name in sorted(names)},
+        "rps": {name: spread([each[name]["rps"] for each in rounds]) for name in sorted(names)},
+        "cpu_ms_a_request": {name: spread([each[name]["cpu_ms"] for each in rounds]) for name in sorted(names)},
         "valid": {name: min(each[name]["valid"] for each in rounds) for name in sorted(names)},
         "ratio": {
-            f"{mine} / {peer}": _spread([each[mine]["rps"] / each[peer]["rps"] for each in rounds])
+            f"{mine} / {peer}": spread([each[mine]["rps"] / each[peer]["rps"] for each in rounds])
             for mine in sorted(own)
             for peer in sorted(peers)
         },
@@ -262,7 +272,8 @@ def summary(rounds: Sequence[dict[str, dict[str, float]]], options: argparse.Nam
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Their median, lowest and highest."""
     return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
