@@ -86,7 +86,7 @@ def node(folder: Path, url: str, key: str) -> dict[str, object]:
 
 def fuzzed(options: argparse.Namespace, url: str, key: str) -> dict[str, object]:
     """What schemathesis found: its version, cases and verdict."""
-    command = [options.python.parent / "schemathesis", "run", url.replace("/v1", "/openapi.json")]
+    command = [options.python.absolute().parent / "schemathesis", "run", url.replace("/v1", "/openapi.json")]
     command += ["-H", f"Authorization: Bearer {key}", "--max-examples", options.cases, "--seed", options.seed]
     command += [
         "--request-timeout",
@@ -97,7 +97,8 @@ def fuzzed(options: argparse.Namespace, url: str, key: str) -> dict[str, object]
         "positive_data_acceptance",
     ]
     words = [*map(str, command)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    with tempfile.TemporaryDirectory() as folder:  # it leaves a cache where it runs
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, check=False)
     version = re.search(r"Schemathesis v(\S+)", done.stdout)
     cases = re.search(r"(\d+) generated", done.stdout)
     errored = re.search(r"(\d+) errored", done.stdout)
