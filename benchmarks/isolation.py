@@ -30,7 +30,8 @@ from pathlib import Path
 
 from coalm_lite.app.desks import AppDesk
 from coalm_lite.app.isolated import IsolatedDesk
-from coalm_lite.app.opening import ModelSpec, open_desk
+from coalm_lite.app.model_spec import ModelSpec
+from coalm_lite.app.opening import open_desk
 from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.errors import EngineCrashed
 from coalm_lite.runtime.llamacpp import LlamaVocabulary

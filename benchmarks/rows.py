@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 
 def provenance() -> dict[str, object]:
@@ -26,3 +28,11 @@ def provenance() -> dict[str, object]:
 def command(arguments: Sequence[str]) -> str:
     """The command line without where things lie on the machine that it ran on: an absolute path is its last name."""
     return re.sub(r"(?<![\w.])/[^\s=]*/([^/\s]+)", r"\1", " ".join(arguments))
+
+
+def tell(row: dict[str, object], results: Path | None) -> None:
+    """Print the row, and append it to `results` if it is to be kept."""
+    print(json.dumps(row))
+    if results is not None:
+        with results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")

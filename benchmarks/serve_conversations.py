@@ -27,12 +27,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from serve_speed import BOX, CONTEXT, KEY, MODEL, SAID, TOKENS, free_port, process, serve_command, spread, tools_of
+from serve_speed import (
+    BOX,
+    KEY,
+    SAID,
+    TOKENS,
+    free_port,
+    peer_command,
+    process,
+    serve_command,
+    server_options,
+    spread,
+    tools_of,
+)
 
 from coalm_lite.dialects import cra
-from coalm_lite.models import shipped_model_path
 from coalm_lite.types import Message
-from rows import provenance
+from rows import provenance, tell
 
 RESULTS = Path(__file__).with_name("results") / "serve_conversations.jsonl"
 RESULT = '{"found": 2, "first": {"name": "Larkspur Grand", "area": "north", "price": "cheap"}}'
@@ -112,22 +123,12 @@ def main() -> None:
         for side in sides:
             one_round(side, options, 0)
         rounds = [measured(sides, options, number) for number in range(1, options.rounds + 1)]
-    row = summary(rounds, options)
-    print(json.dumps(row))
-    if options.keep:
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    tell(summary(rounds, options), RESULTS if options.keep else None)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", type=Path, required=True, help="llama-server")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clients", type=int, default=8)
+    parser = server_options(__doc__)
     parser.add_argument("--turns", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parallel", type=int, default=4, help="answers at once of ours")
-    parser.add_argument("--keep", action="store_true")
     return parser.parse_args()
 
 
@@ -139,9 +140,7 @@ def _ours(running: ExitStack, options: argparse.Namespace) -> Side:
 
 def _theirs(running: ExitStack, options: argparse.Namespace) -> Side:
     port = free_port()
-    command = [options.server, "-m", shipped_model_path(MODEL), "-c", CONTEXT * options.clients]
-    command += ["-np", options.clients, "-t", options.threads, "-tb", options.threads, "--no-webui", "--port", port]
-    running.enter_context(process(command, port, "/health"))
+    running.enter_context(process(peer_command(port, options), port, "/health"))
     grammar = cra.grammar(BOX.specs)
     return Side("llama-server", port, lambda: Theirs(grammar))
 

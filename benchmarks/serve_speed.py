@@ -8,8 +8,8 @@ in an order of its own, one after the other over one connection, greedily, at mo
 client asks: POST /v1/chat/completions with messages and tools; the prompt, its tokens and the check of the calls are
 the server's work. llama-server gets the finished prompt tokens at /completion, once with the GBNF of the same tools
 (`grammar`, which does what ours does: calls held valid) and once without any (`free`); its own tool calling has no form
-that this model was trained on. It has `--clients` slots of 2,048 tokens, ours `--parallel` (in as many processes as
-threads, unless in-process); both have the same threads, and their prompt caches.
+that this model was trained on. It has `--clients` slots of 2,048 tokens, ours `--parallel` (by as many engines as
+threads); both have the same threads, and their prompt caches.
 All servers run through the whole time and are asked in turns; one unmeasured turn each comes first. A row tells
 requests a second, processor time a request (which other work on the machine spoils less; threads that wait for each
 other count), the share of valid answers (words, or calls that the tools' own validation takes), and ours / theirs
@@ -45,7 +45,7 @@ from coalm_lite.runtime.llamacpp import LlamaEngine
 from coalm_lite.tools import Toolbox
 from coalm_lite.types import Message, ToolCall
 from nano.requests import REQUESTS, SMALL_TALK
-from rows import provenance
+from rows import provenance, tell
 
 RESULTS = Path(__file__).with_name("results") / "serve_speed.jsonl"
 MODEL = "coalm-nano.Q8_0.gguf"
@@ -71,29 +71,26 @@ class Side:
 
 def main() -> None:
     """Measure, print, keep."""
-    options = _options()
+    options = server_options(__doc__).parse_args()
     with ExitStack() as running:
         sides = [_ours(running, options, in_process) for in_process in (False, True)]
         sides += _theirs(running, options)
         for side in sides:
             one_round(side, options.clients, 0)
         rounds = [measured(sides, options.clients, number) for number in range(1, options.rounds + 1)]
-    row = summary(rounds, options)
-    print(json.dumps(row))
-    if options.keep:
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    tell(summary(rounds, options), RESULTS if options.keep else None)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def server_options(described: str | None) -> argparse.ArgumentParser:
+    """The options of benchmarks that put `serve` beside llama-server."""
+    parser = argparse.ArgumentParser(description=described, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", type=Path, required=True, help="llama-server")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--parallel", type=int, default=4, help="answers at once of ours; the other clients wait")
     parser.add_argument("--keep", action="store_true")
-    return parser.parse_args()
+    return parser
 
 
 def _ours(running: ExitStack, options: argparse.Namespace, in_process: bool) -> Side:
@@ -115,6 +112,13 @@ def serve_command(port: int, parallel: int, threads: int) -> list[object]:
     """`coalm-lite serve` of coalm-nano."""
     command = [sys.executable, "-m", "coalm_lite.cli", "serve", "nano", "--port", port, "--api-key", KEY]
     return [*command, "--parallel", parallel, "--threads", threads, "-q"]
+
+
+def peer_command(port: int, options: argparse.Namespace) -> list[object]:
+    """llama-server on coalm-nano, with a slot for every client."""
+    command = [options.server, "-m", shipped_model_path(MODEL), "--port", port, "--no-webui"]
+    command += ["-c", CONTEXT * options.clients, "-np", options.clients]
+    return [*command, "-t", options.threads, "-tb", options.threads]
 
 
 def tools_of() -> list[dict[str, object]]:
@@ -141,9 +145,7 @@ def _theirs(running: ExitStack, options: argparse.Namespace) -> list[Side]:
     sides = []
     for name, more in (("llama-server, grammar", {"grammar": grammar}), ("llama-server, free", {})):
         port = free_port()
-        command = [options.server, "-m", path, "-c", CONTEXT * options.clients, "-np", options.clients, "--port", port]
-        command += ["-t", options.threads, "-tb", options.threads, "--no-webui"]
-        started = running.enter_context(process(command, port, "/health"))
+        started = running.enter_context(process(peer_command(port, options), port, "/health"))
         bodies = {
             said: json.dumps({"prompt": tokens, "n_predict": TOKENS, "temperature": 0, "cache_prompt": True, **more})
             for said, tokens in prompts.items()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from coalm_lite.app.assistant import Assistant
-    from coalm_lite.app.opening import ModelSpec, open_desk
+    from coalm_lite.app.model_spec import ModelSpec
+    from coalm_lite.app.opening import open_desk
     from coalm_lite.app.reply import Reply
     from coalm_lite.errors import AnswerCancelledError, CoalmError, EngineCrashed, ModelTooLargeError
     from coalm_lite.runtime.base import Cancel
@@ -42,7 +43,7 @@ _HOMES = {
     "Event": "types",
     "LlamaEngine": "runtime.llamacpp",
     "Message": "types",
-    "ModelSpec": "app.opening",
+    "ModelSpec": "app.model_spec",
     "ModelTooLargeError": "errors",
     "Observation": "types",
     "Reply": "app.reply",

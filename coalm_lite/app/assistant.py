@@ -19,7 +19,8 @@ from coalm_lite import dialects
 from coalm_lite.app import conversation_file
 from coalm_lite.app.approval import Approval, Approve
 from coalm_lite.app.conversation_file import Conversation
-from coalm_lite.app.opening import ModelSpec, open_desk
+from coalm_lite.app.model_spec import ModelSpec
+from coalm_lite.app.opening import open_desk
 from coalm_lite.app.reply import Reply, reply_of
 from coalm_lite.app.structured import Extraction, Shape, checked_words, shape_of_schema, shape_of_type
 from coalm_lite.app.turns import TurnQueue

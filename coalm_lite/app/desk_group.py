@@ -11,7 +11,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from coalm_lite.app.desks import AppDesk, DeskState
-from coalm_lite.app.opening import KEPT, ModelSpec, open_desk
+from coalm_lite.app.model_spec import ModelSpec
+from coalm_lite.app.opening import KEPT, open_desk
 from coalm_lite.decoding.prefix import Outcome
 from coalm_lite.decoding.requests import Generated, Piece, Request
 from coalm_lite.runtime.base import Cancel, common_prefix_length

@@ -17,7 +17,7 @@ from coalm_lite.app.answering import Tell, events_of
 from coalm_lite.app.child import LOOK_S, Child, Hear
 from coalm_lite.app.desks import DeskState
 from coalm_lite.app.messages import Ask, Loaded, Open, Ready, Stop, Tokenize, Value, frame, packed, unpacked
-from coalm_lite.app.opening import ModelSpec
+from coalm_lite.app.model_spec import ModelSpec
 from coalm_lite.app.sent_grammars import SentGrammars
 from coalm_lite.app.tally import Tally
 from coalm_lite.decoding.prefix import Outcome

@@ -23,7 +23,7 @@ from coalm_lite.runtime.snapshots import SnapshotFolder
 from coalm_lite.types import ModelInfo, Prompt, Sampling
 
 if TYPE_CHECKING:
-    from coalm_lite.app.opening import ModelSpec
+    from coalm_lite.app.model_spec import ModelSpec
 
 _LENGTH = struct.Struct("<I")
 _CHUNK_BYTES = 1 << 16

@@ -9,11 +9,11 @@ of data for coalm-nano with four answers at once, 71 MB of them in memory), so a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from coalm_lite.app.desks import AppDesk
+from coalm_lite.app.model_spec import ModelSpec
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.errors import ModelTooLargeError
 from coalm_lite.pull.machine import this_machine
@@ -33,22 +33,6 @@ if TYPE_CHECKING:
 # go over so many cells that eight conversations have 0.6 of the requests a second that they have with two.
 KEPT = 2
 _ROOM_CONTEXTS = 4  # of the common cache: what prompts share is held once, so more answers than these fit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
-    """A model and how it is opened, for another process too; None is chosen by the model or the machine.
-
-    `sequences`: how many answers at once, sharing a room of `room_tokens` (one context for each, at most four).
-    """
-
-    path: Path
-    context_tokens: int | None = None
-    threads: int | None = None
-    gpu_layers: int | None = None
-    sequences: int = 1
-    room_tokens: int | None = None
-    max_memory_bytes: int | None = None
 
 
 def open_desk(spec: ModelSpec, *, isolate: bool = True, prefixes: SnapshotFolder | None = None) -> AppDesk:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from coalm_lite.decoding.written import Written, ends_of
+from coalm_lite.runtime.base import common_prefix_length
 
 if TYPE_CHECKING:
     from coalm_lite.decoding.guide import TextState
@@ -66,7 +67,7 @@ class Joints:
             if len(self._known) >= _MOST_JOINTS:
                 self._known.clear()
             same = [len(alone)] if after.may_end else []
-            same += [_agreeing(alone, tokenize(window + probe)) for probe in _probes(choices)]
+            same += [common_prefix_length(alone, tokenize(window + probe)) for probe in _probes(choices)]
             self._known[key] = min([len(alone) - 1, *same]), max(same, default=0)
         return self._known[key]
 
@@ -131,10 +132,6 @@ def _probes(choices: Sequence[Sequence[tuple[int, int]]]) -> Iterator[str]:
         yield from {chr(point) for low, high in ranges for point in range(low, high + 1)}
     else:
         yield from (letter for letter in _TYPICAL if any(low <= ord(letter) <= high for low, high in ranges))
-
-
-def _agreeing(left: Sequence[int], right: Sequence[int]) -> int:
-    return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
 _JOINTS: WeakKeyDictionary[object, Joints] = WeakKeyDictionary()

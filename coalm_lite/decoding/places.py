@@ -38,7 +38,7 @@ class Slot:
 class Places:
     """The requests in work on `lanes`, `most` at once; a lane without one keeps what it holds, for who goes on there.
 
-    What `shared` tells of a prompt holds until something is computed or cut.
+    What `shared` tells of a prompt holds until something is computed; `fits` may empty lanes, and `lane_for` sees it.
     """
 
     def __init__(self, lanes: Lanes, most: int) -> None:
@@ -98,9 +98,9 @@ class Places:
         Where there is none, the longest unused: another conversation may go on from what the others hold.
         """
         idle = self.idle()
-        begins = [lane for lane in idle if shared[lane] and self._rest(lane, shared) <= _LITTLE_TOKENS]
+        begins = [lane for lane in idle if shared[lane] and 0 <= self._rest(lane, shared) <= _LITTLE_TOKENS]
         return max(reversed(begins), key=shared.__getitem__, default=idle[0])
 
     def _rest(self, lane: int, shared: Shared) -> int:
-        """What the lane holds besides."""
+        """What the lane holds besides; negative where it was emptied since."""
         return len(self._lanes.held(lane)) - shared[lane]

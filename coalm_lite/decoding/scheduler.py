@@ -18,7 +18,7 @@ from coalm_lite.decoding.guesses import Guesser
 from coalm_lite.decoding.guide import guide_for
 from coalm_lite.decoding.lanes import Rows, lanes_of
 from coalm_lite.decoding.pace import Pace, pace_of
-from coalm_lite.decoding.places import Places, Slot
+from coalm_lite.decoding.places import Places, Shared, Slot
 from coalm_lite.decoding.requests import AnswerEvent, Failed, Generated, Piece, Request
 from coalm_lite.decoding.sampling import Sampler
 from coalm_lite.decoding.trail import QuickLookup
@@ -138,7 +138,7 @@ class Scheduler:
             self._started[number] = submitted
             try:
                 self._check(request)
-                self._places.enter(self._open(number, request))
+                self._places.enter(self._open(number, request, shared))
             except CoalmError as error:
                 del self._started[number]
                 yield number, Failed(error)
@@ -151,7 +151,7 @@ class Scheduler:
             if not 0 <= token < self._engine.info.vocabulary_size:
                 raise DecodingError(f"token {token} is outside the vocabulary of {self._engine.info.vocabulary_size}")
 
-    def _open(self, number: int, request: Request) -> Slot:
+    def _open(self, number: int, request: Request, shared: Shared) -> Slot:
         sampler = request.sampler or Sampler(request.sampling)
         guide = guide_for(self._engine, request.grammar)
         wanted = not request.sampling.repeatable if request.drafts is None else request.drafts
@@ -165,7 +165,7 @@ class Scheduler:
             guesser=self._guesser(request) if guesses else None,
             pace=self._pace,
         )
-        lane = self._places.lane_for(self._places.shared(request.prompt))
+        lane = self._places.lane_for(shared)
         writer.begin(self._lanes.begin(lane, writer.tokens))
         return Slot(number, request, lane, writer, guide)
 

@@ -10,7 +10,7 @@ import pytest
 
 from coalm_lite.app.desk_group import DeskGroup, engines_for, open_group
 from coalm_lite.app.desks import AppDesk
-from coalm_lite.app.opening import ModelSpec
+from coalm_lite.app.model_spec import ModelSpec
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.decoding.requests import Generated, Request
 from coalm_lite.errors import DecodingError, ModelTooLargeError

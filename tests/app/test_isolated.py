@@ -19,7 +19,7 @@ import pytest
 from coalm_lite.app import child
 from coalm_lite.app.desks import AppDesk
 from coalm_lite.app.isolated import IsolatedDesk
-from coalm_lite.app.opening import ModelSpec
+from coalm_lite.app.model_spec import ModelSpec
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.decoding.prefix import ready_prefix
 from coalm_lite.decoding.requests import Generated, Request
@@ -311,7 +311,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from coalm_lite.app.isolated import IsolatedDesk
-from coalm_lite.app.opening import ModelSpec
+from coalm_lite.app.model_spec import ModelSpec
 from coalm_lite.decoding.requests import Request
 from coalm_lite.types import Sampling
 print("a script without a guard for __main__", flush=True)

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from coalm_lite.app.isolated import IsolatedDesk
-from coalm_lite.app.opening import ModelSpec, open_desk, sized
+from coalm_lite.app.model_spec import ModelSpec
+from coalm_lite.app.opening import open_desk, sized
 from coalm_lite.app.shared import SharedDesk
 from coalm_lite.decoding.requests import Request
 from coalm_lite.errors import ModelError, ModelTooLargeError, UsageError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from coalm_lite import dialects
 from coalm_lite.app.desk_group import engines_for, open_group
 from coalm_lite.app.desks import AppDesk
-from coalm_lite.app.opening import ModelSpec
+from coalm_lite.app.model_spec import ModelSpec
 from coalm_lite.app.server.application import application
 from coalm_lite.app.server.line import Line
 from coalm_lite.app.server.running import Running, address_of, bound_socket

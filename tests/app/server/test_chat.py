@@ -171,6 +171,17 @@ def test_a_stop_word_ends_the_answer_before_it(nano: Server) -> None:
         assert text == whole[: whole.index(stop)]
 
 
+def test_a_number_beyond_all_floats_in_a_schema_is_refused_as_such(nano: Server) -> None:
+    huge = tool("book", {"type": "object", "properties": {"stay": {"type": "number", "maximum": float("inf")}}})
+    body = json.dumps({"model": "nano", "messages": [{"role": "user", "content": HOTEL}], "tools": [huge]})
+    response = nano.client.post(
+        CHAT, content=body.replace("Infinity", "1e999"), headers={"Content-Type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert "'book'" in response.json()["error"]["message"]
+    assert "Out of range float values" in response.json()["error"]["message"]
+
+
 def test_a_seed_draws_the_same_again(nano: Server) -> None:
     drawn = [choice(nano.chat(HOTEL, temperature=1.5, seed=-7))["message"]["content"] for _ in range(2)]
     assert drawn[0] == drawn[1]

@@ -13,7 +13,7 @@ import pytest
 
 from coalm_lite import models
 from coalm_lite.app.isolated import IsolatedDesk
-from coalm_lite.app.opening import ModelSpec
+from coalm_lite.app.model_spec import ModelSpec
 from coalm_lite.app.server.settings import Limits
 from tests.app.server.conftest import Server, objects, running, tool
 from tests.app.talking import until
